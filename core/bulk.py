@@ -1,0 +1,130 @@
+"""Set-based statements: many rows in one, the same on both databases.
+
+PostgreSQL gets one array per column (`… FROM unnest(…)`), so that the number of statements, their text and their
+plan do not depend on the number of rows. SQLite runs one prepared statement over the rows inside the process.
+Rows are dicts, all with the same keys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    ColumnElement,
+    FromClause,
+    Table,
+    and_,
+    any_,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.elements import TextClause
+
+Row = Mapping[str, Any]
+
+
+def insert_rows(session: Session, table: FromClause, rows: Sequence[Row]) -> None:
+    """Insert the rows; nothing happens for an empty list."""
+    assert isinstance(table, Table)
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    if _is_postgresql(session):
+        session.execute(_pg_insert(table, columns), _arrays(table, columns, rows))
+    else:
+        session.execute(insert(table), list(rows))
+
+
+def insert_missing(session: Session, table: FromClause, row: Row) -> None:
+    """Insert one row unless one with the same unique key is there already."""
+    assert isinstance(table, Table)
+    dialect = postgresql if _is_postgresql(session) else sqlite
+    session.execute(dialect.insert(table).values(**row).on_conflict_do_nothing())
+
+
+def update_rows(session: Session, table: FromClause, rows: Sequence[Row], *, key: str) -> None:
+    """Set each row's columns where `key` equals the row's own; nothing happens for an empty list."""
+    assert isinstance(table, Table)
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    if _is_postgresql(session):
+        session.execute(_pg_update(table, columns, key), _arrays(table, columns, rows))
+        return
+    values = {name: bindparam(f"v_{name}") for name in columns if name != key}
+    statement = update(table).where(and_(table.c[key] == bindparam(f"v_{key}"))).values(values)
+    session.connection().execute(statement, [{f"v_{name}": row[name] for name in columns} for row in rows])
+
+
+def among(session: Session, target: InstrumentedAttribute[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """`target` is one of `values`, as one parameter whatever their number."""
+    if _is_postgresql(session):
+        return target == any_(literal(list(values), ARRAY(target.type)))
+    listed = func.json_each(json.dumps(list(values))).table_valued(column("value", target.type))
+    return target.in_(select(listed.c.value))
+
+
+def _is_postgresql(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
+# One text per table and set of columns: the cache is bounded by the number of call sites, not by data.
+@lru_cache(maxsize=256)
+def _pg_insert(table: Table, columns: tuple[str, ...]) -> TextClause:
+    names = ", ".join(columns)
+    picked = ", ".join(f"v.{name}{_cast(table, name)}" for name in columns)
+    return text(f"INSERT INTO {table.name} ({names}) SELECT {picked} FROM {_unnest(table, columns)}")  # noqa: S608
+
+
+@lru_cache(maxsize=256)
+def _pg_update(table: Table, columns: tuple[str, ...], key: str) -> TextClause:
+    sets = ", ".join(f"{name} = v.{name}{_cast(table, name)}" for name in columns if name != key)
+    return text(f"UPDATE {table.name} AS t SET {sets} FROM {_unnest(table, columns)} WHERE t.{key} = v.{key}")  # noqa: S608
+
+
+def _unnest(table: Table, columns: tuple[str, ...]) -> str:
+    arrays = ", ".join(f"CAST(:{name} AS {_element(table, name)}[])" for name in columns)
+    return f"unnest({arrays}) AS v({', '.join(columns)})"
+
+
+def _element(table: Table, name: str) -> str:
+    """The array's element type; JSON travels as text, since a list of JSON values can't be told from a JSON list."""
+    kind = table.c[name].type.dialect_impl(_POSTGRES)
+    return "TEXT" if _is_json(table, name) else kind.compile(dialect=_POSTGRES)
+
+
+def _cast(table: Table, name: str) -> str:
+    # `text()` would read a bare colon as the start of a parameter's name.
+    return "\\:\\:jsonb" if _is_json(table, name) else ""
+
+
+def _arrays(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {
+        name: [_wire(row[name]) for row in rows] if _is_json(table, name) else [row[name] for row in rows]
+        for name in columns
+    }
+
+
+def _wire(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+@lru_cache(maxsize=1024)
+def _is_json(table: Table, name: str) -> bool:
+    return isinstance(table.c[name].type, JSON)
+
+
+_POSTGRES = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves this constructor untyped

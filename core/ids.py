@@ -1,0 +1,57 @@
+"""Ids people can read: `TSK-26-018841`, a prefix, the year of birth and a number.
+
+Numbers come from a PostgreSQL sequence per prefix, which no transaction waits for and which leaves gaps; SQLite
+has one writer anyway and counts in a row. Either way many ids cost one statement.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+PREFIXES = {
+    "ORG": "organization",
+    "WS": "workspace",
+    "LIN": "service line",
+    "PROJ": "project label",
+    "USR": "user",
+    "KEY": "API token",
+    "AGT": "agent",
+    "POL": "agent policy",
+    "INT": "integration",
+    "SYNC": "sync run",
+    "TSK": "task",
+    "EVT": "event",
+    "AUD": "audit record",
+}
+"""Every kind of id there is; a new one needs a migration that makes its counter."""
+
+
+def take(session: Session, prefix: str, now: datetime, count: int = 1) -> list[str]:
+    """`count` new ids of this kind, in order. They are used up even if the transaction rolls back (PostgreSQL)."""
+    if count == 0:
+        return []
+    if session.get_bind().dialect.name == "postgresql":
+        numbers = session.scalars(
+            text("SELECT nextval(CAST(:name AS regclass)) FROM generate_series(1, :count)"),
+            {"name": sequence_name(prefix), "count": count},
+        ).all()
+    else:
+        last = session.scalar(
+            text("UPDATE id_counter SET last = last + :count WHERE prefix = :prefix RETURNING last"),
+            {"count": count, "prefix": prefix},
+        )
+        numbers = range(last - count + 1, last + 1)
+    return [f"{prefix}-{now:%y}-{number:06d}" for number in numbers]
+
+
+def take_one(session: Session, prefix: str, now: datetime) -> str:
+    """One new id."""
+    return take(session, prefix, now)[0]
+
+
+def sequence_name(prefix: str) -> str:
+    """The PostgreSQL sequence behind a prefix."""
+    return f"id_{prefix.lower()}"

@@ -1,0 +1,37 @@
+"""All tables, so that importing this package is enough for migrations and relations to see every model."""
+
+from core.models.access import ApiToken, AuditRecord, IdempotencyKey
+from core.models.agent import Agent, AgentPolicy
+from core.models.delivery import Delivery
+from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncRun
+from core.models.operation import IdCounter, Lease, RateBudget
+from core.models.task import Binding, Event, Task, TaskHistory, TaskVelocity
+from core.models.tenancy import Organization, ProjectLabel, ServiceLine, User, Workspace
+
+__all__ = [
+    "Agent",
+    "AgentPolicy",
+    "ApiToken",
+    "AuditRecord",
+    "Binding",
+    "Credential",
+    "Delivery",
+    "Event",
+    "IdCounter",
+    "IdempotencyKey",
+    "Identity",
+    "Integration",
+    "Lease",
+    "OAuthAttempt",
+    "Organization",
+    "ProjectLabel",
+    "RateBudget",
+    "ServiceLine",
+    "Subscription",
+    "SyncRun",
+    "Task",
+    "TaskHistory",
+    "TaskVelocity",
+    "User",
+    "Workspace",
+]

@@ -1,0 +1,155 @@
+"""Integrations and all that belongs to one: credentials, people, subscriptions, sync runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db import Base, BigKey
+
+
+class Integration(Base):
+    """INT-*: one configured connection of a workspace to a vendor account.
+
+    status        active | pending_auth | error | disconnected; `status_code`/`status_text` say why
+    sync_status   healthy | degraded | failed; `sync_code`/`sync_text` say why
+    hook_id       the unguessable part of its webhook URL
+    capabilities  what its connector can do, as of the last save (names of the connector contract)
+    routes        where new tasks go: [{external, service_line_id, project_id, create}], from the config
+    mapping_rev   raised when the mapping or the known people change: every item is then looked at once more
+    cursor        where the next pull carries on; `next_pull_at` when. Both are None until there is a first one
+    clock_offset  vendor's clock minus ours in ms, as last seen
+    """
+
+    __tablename__ = "integration"
+    __table_args__ = (Index(None, "workspace_id", "id"), Index(None, "status", "next_pull_at"))
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspace.id"))
+    type: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    status_code: Mapped[str | None] = mapped_column(Text)
+    status_text: Mapped[str | None] = mapped_column(Text)
+    config: Mapped[dict[str, Any]]
+    capabilities: Mapped[list[Any]]
+    routes: Mapped[list[Any]]
+    mapping_rev: Mapped[int] = mapped_column(default=1)
+    hook_id: Mapped[str] = mapped_column(Text, unique=True)
+    account_id: Mapped[str | None] = mapped_column(Text)
+    account_name: Mapped[str | None] = mapped_column(Text)
+    sync_status: Mapped[str] = mapped_column(Text, default="healthy")
+    sync_code: Mapped[str | None] = mapped_column(Text)
+    sync_text: Mapped[str | None] = mapped_column(Text)
+    last_synced_at: Mapped[datetime | None]
+    cursor: Mapped[dict[str, Any] | None]
+    poll_seconds: Mapped[int] = mapped_column(default=300)
+    next_pull_at: Mapped[datetime | None]
+    pull_failures: Mapped[int] = mapped_column(default=0)
+    next_sweep_at: Mapped[datetime | None]
+    next_push_at: Mapped[datetime | None]
+    next_inbox_at: Mapped[datetime | None]
+    next_subscription_at: Mapped[datetime | None]
+    clock_offset: Mapped[int] = mapped_column(default=0)
+    created_by: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    disconnected_at: Mapped[datetime | None]
+
+
+class Credential(Base):
+    """An integration's credentials, sealed. `version` counts changes: whoever refreshes compares it first."""
+
+    __tablename__ = "credential"
+
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integration.id", ondelete="CASCADE"), primary_key=True)
+    mode: Mapped[str] = mapped_column(Text)
+    sealed: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(default=1)
+    expires_at: Mapped[datetime | None]
+    refresh_started_at: Mapped[datetime | None]
+    refreshed_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]
+
+
+class OAuthAttempt(Base):
+    """One start of an OAuth consent. The state's digest is the key; a row is used once."""
+
+    __tablename__ = "oauth_attempt"
+
+    state_digest: Mapped[str] = mapped_column(Text, primary_key=True)
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integration.id", ondelete="CASCADE"), index=True)
+    actor: Mapped[str] = mapped_column(Text)
+    redirect_uri: Mapped[str] = mapped_column(Text)
+    sealed: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Subscription(Base):
+    """The webhook registered at the vendor for an integration. `sealed` holds the signing secrets, newest first."""
+
+    __tablename__ = "subscription"
+
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integration.id", ondelete="CASCADE"), primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    external_ids: Mapped[list[Any]]
+    sealed: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime | None]
+    code: Mapped[str | None] = mapped_column(Text)
+    text: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[datetime]
+
+
+class Identity(Base):
+    """A person at the vendor and, where known, the user here."""
+
+    __tablename__ = "identity"
+    __table_args__ = (
+        UniqueConstraint("integration_id", "external_id"),
+        Index(None, "integration_id", "user_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integration.id", ondelete="CASCADE"))
+    external_id: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("user_account.id"))
+    name: Mapped[str] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[datetime]
+
+
+class SyncRun(Base):
+    """SYNC-*: one pull. `counts`: seen, created, updated, unchanged, stale, conflicts, …; `total` is an estimate."""
+
+    __tablename__ = "sync_run"
+    __table_args__ = (
+        Index(None, "integration_id", "id"),
+        # One run at a time per integration: a second trigger joins the run that is there.
+        Index(
+            "uq_sync_run_open",
+            "integration_id",
+            unique=True,
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integration.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(Text)
+    trigger: Mapped[str] = mapped_column(Text)
+    requested_by: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    counts: Mapped[dict[str, Any]]
+    total: Mapped[int | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    error_code: Mapped[str | None] = mapped_column(Text)
+    error_text: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
