@@ -304,6 +304,12 @@ class AuthFailed(ConnectorError):
     code = "auth_failed"
 
 
+class ConsentPending(ConnectorError):
+    """The vendor has not confirmed the authorization yet: nothing is wrong, and nothing can be called."""
+
+    code = "consent_pending"
+
+
 class Forbidden(ConnectorError):
     """The credentials are good but may not do this."""
 
@@ -407,6 +413,10 @@ class Credentials(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+ConfigModel = type[Config]
+CredentialsModel = type[Credentials]
+
+
 # --- the manifest: facts as data --------------------------------------------------------------------
 
 
@@ -415,7 +425,8 @@ class OAuthFacts:
     """An OAuth 2.0 authorization-code vendor, as data; the flow is the engine's.
 
     URLs may start with `{name}` of an entry in `Manifest.endpoints`. `grace` is how long a rotated refresh token
-    still works; `params` are extra query parameters of the consent page.
+    still works; `params` are extra query parameters of the consent page. `revoke_url` (RFC 7009) is told when an
+    integration is disconnected; None where the vendor has none.
     """
 
     authorize_url: str
@@ -424,9 +435,10 @@ class OAuthFacts:
     credentials: str = "oauth2"
     params: Mapping[str, str] = field(default_factory=dict)
     pkce: bool = True
-    token_body: str = "form"  # or "json"
+    token_body: str = "form"  # noqa: S105 - or "json"
     client_auth: str = "body"  # or "basic"
     grace: timedelta = timedelta(0)
+    revoke_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,8 +479,8 @@ class Manifest:
     name: str
     category: Category
     description: str
-    config: type[Config]
-    credentials: Mapping[str, type[Credentials]]
+    config: ConfigModel
+    credentials: Mapping[str, CredentialsModel]
     endpoints: Mapping[str, str] = field(default_factory=dict)
     oauth: OAuthFacts | None = None
     webhooks: WebhookFacts | None = None

@@ -17,6 +17,7 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     FromClause,
+    LargeBinary,
     Table,
     and_,
     any_,
@@ -33,6 +34,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import TextClause
 
+from core.db import BinaryArray
+
 Row = Mapping[str, Any]
 
 
@@ -46,6 +49,23 @@ def insert_rows(session: Session, table: FromClause, rows: Sequence[Row]) -> Non
         session.execute(_pg_insert(table, columns), _arrays(table, columns, rows))
     else:
         session.execute(insert(table), list(rows))
+
+
+def insert_new(session: Session, table: FromClause, rows: Sequence[Row], *, key: str) -> set[Any]:
+    """Insert the rows whose unique `key` is not there yet; the keys of those that were inserted.
+
+    Of rows with the same key the first is taken. In the order of the keys, so that two transactions with the same rows
+    never wait for each other in a ring.
+    """
+    assert isinstance(table, Table)
+    if not rows:
+        return set()
+    rows = sorted(rows, key=lambda row: row[key])  # stable
+    columns = tuple(rows[0])
+    if _is_postgresql(session):
+        return set(session.scalars(_pg_insert_new(table, columns, key), _arrays(table, columns, rows)))
+    statement = sqlite.insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
+    return set(session.connection().execute(statement, list(rows)).scalars())
 
 
 def insert_missing(session: Session, table: FromClause, row: Row) -> None:
@@ -90,6 +110,11 @@ def _pg_insert(table: Table, columns: tuple[str, ...]) -> TextClause:
 
 
 @lru_cache(maxsize=256)
+def _pg_insert_new(table: Table, columns: tuple[str, ...], key: str) -> TextClause:
+    return text(f"{_pg_insert(table, columns).text} ON CONFLICT ({key}) DO NOTHING RETURNING {key}")
+
+
+@lru_cache(maxsize=256)
 def _pg_update(table: Table, columns: tuple[str, ...], key: str) -> TextClause:
     sets = ", ".join(f"{name} = v.{name}{_cast(table, name)}" for name in columns if name != key)
     return text(f"UPDATE {table.name} AS t SET {sets} FROM {_unnest(table, columns)} WHERE t.{key} = v.{key}")  # noqa: S608
@@ -112,10 +137,13 @@ def _cast(table: Table, name: str) -> str:
 
 
 def _arrays(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> dict[str, list[Any]]:
-    return {
-        name: [_wire(row[name]) for row in rows] if _is_json(table, name) else [row[name] for row in rows]
-        for name in columns
-    }
+    return {name: _array(table, name, [row[name] for row in rows]) for name in columns}
+
+
+def _array(table: Table, name: str, values: list[Any]) -> list[Any]:
+    if _is_json(table, name):
+        return [_wire(value) for value in values]
+    return BinaryArray(values) if isinstance(table.c[name].type, LargeBinary) else values
 
 
 def _wire(value: Any) -> str | None:

@@ -89,10 +89,16 @@ class Ledger:
         if status in ENDS:
             self._count(task, status)
 
-    def changed(self, task: TaskRef, changes: Sequence[Change]) -> None:
-        """These fields of a task changed. Status changes are a fact of their own; the others share one."""
+    def changed(self, task: TaskRef, changes: Sequence[Change], rules: Mapping[str, str] | None = None) -> None:
+        """These fields of a task changed. Status changes are a fact of their own; the others share one.
+
+        `rules` names, per field, the conflict rule by which the new value won over one set here.
+        """
+        rules = rules or {}
         for change in changes:
-            self._line(task, change, kind="change", rule=None)
+            self._line(task, change, kind="change", rule=rules.get(change.field))
+            if change.field in rules:
+                self._fact(task, "task.conflict", {"field": change.field, "rule": rules[change.field]})
         status = next((change for change in changes if change.field == "status"), None)
         if status is not None:
             self._fact(task, "task.status_changed", {"from": status.old, "to": status.new})
@@ -104,9 +110,9 @@ class Ledger:
         if any(change.field in COLUMNS for change in changes):
             self._owing.append(task.id)
 
-    def lost(self, task: TaskRef, change: Change, rule: str, by: str) -> None:
-        """A value lost a conflict: `change.old` is the loser, `change.new` what won, `by` who had set the loser."""
-        self._line(task, change, kind="lost", rule=rule, by=by)
+    def lost(self, task: TaskRef, change: Change, rule: str) -> None:
+        """A vendor's value lost a conflict and never became ours: `change.old` lost, `change.new` stands."""
+        self._line(task, change, kind="lost", rule=rule)
         self._fact(task, "task.conflict", {"field": change.field, "rule": rule})
 
     def fact(self, task: TaskRef, type_: str, data: Mapping[str, Any]) -> None:
@@ -120,7 +126,7 @@ class Ledger:
         _add_velocity(session, self._ended, self.now)
         return self._owe(session)
 
-    def _line(self, task: TaskRef, change: Change, *, kind: str, rule: str | None, by: str | None = None) -> None:
+    def _line(self, task: TaskRef, change: Change, *, kind: str, rule: str | None) -> None:
         self._history.append(
             {
                 "task_id": task.id,
@@ -129,7 +135,7 @@ class Ledger:
                 "change": change.field,
                 "old": change.old,
                 "new": change.new,
-                "by": by or self.actor,
+                "by": self.actor,
                 "rule": rule,
                 "source": self.source,
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from connectors.http import Transport
@@ -38,9 +38,10 @@ def no_ring(_lane: Lane, _integration_id: str) -> None:
 class Runtime:
     """The outside world of the engine.
 
-    transport  the pooled HTTP transport all connectors share, with the egress guard in front
-    worker     this process's name, as lease holder
-    sleep      waits a short while (seconds); pacing only, never for a vendor's `Retry-After`
+    transport    the pooled HTTP transport all connectors share, with the egress guard in front
+    worker       this process's name, as lease holder
+    pages_ahead  pages fetched while one is written: 1 hides the latency of chained pages; 0 for one thread only
+    sleep        waits a short while (seconds); pacing only, never for a vendor's `Retry-After`
     """
 
     settings: Settings
@@ -51,4 +52,5 @@ class Runtime:
     clock: Clock = utc_now
     ring: Ring = no_ring
     sleep: Callable[[float], None] = time.sleep
-    worker: str = field(default="worker")
+    worker: str = "worker"
+    pages_ahead: int = 1

@@ -1,0 +1,104 @@
+"""The Celery app: queues, the doorbell, and beat's single job.
+
+Tasks carry ids only and are thin: each calls a plain function with this process's `Runtime`. Results are not kept,
+prefetching is off (a worker that is busy with a long pull must not sit on a doorbell), and a task is acknowledged
+when it is taken: if the worker dies, the work is found again by the next tick, not by the broker.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import lru_cache
+
+from celery import Celery
+from celery.signals import worker_process_init
+from kombu import Queue
+
+from connectors.http import default_transport
+from connectors.registry import Registry
+from core.db import Database
+from core.settings import Settings
+from core.vault import Vault
+from sync import scheduler
+from sync.runtime import Lane, Runtime
+from sync.work import work as do_work
+
+TICK_EXPIRES = 10
+"""Seconds after which a tick that nobody took is dropped: the next one does the same."""
+
+MEMORY_POLL = 0.005
+"""Seconds between looks at the in-memory broker, whose default of a second people would feel."""
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery app for these settings; its tasks need `runtime()`."""
+    celery = Celery("turnbuckle", broker=settings.broker_url)
+    celery.conf.update(
+        task_queues=[Queue(lane.value) for lane in Lane],
+        task_default_queue=Lane.PULL.value,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        timezone="UTC",
+        beat_schedule={
+            "tick": {
+                "task": "sync.tick",
+                "schedule": settings.tick_seconds,
+                "options": {"queue": Lane.INBOX.value, "expires": TICK_EXPIRES},
+            }
+        },
+        broker_transport_options={"polling_interval": MEMORY_POLL} if settings.embedded else {},
+    )
+    return celery
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """This process's settings."""
+    return Settings()
+
+
+app = make_app(settings())
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Runtime:
+    """This process's runtime, made when the first task needs it (after the fork, so that no connection is shared)."""
+    current = settings()
+    return Runtime(
+        settings=current,
+        db=Database(current.database_url),
+        vault=Vault.parse(current.secrets_keys.get_secret_value()),
+        registry=Registry.load(),
+        transport=default_transport(current.egress_allow),
+        ring=ring,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def ring(lane: Lane, integration_id: str) -> None:
+    """Say that there may be work. A broker that is away is no error: the tick finds the work when it is back."""
+    try:
+        work.apply_async((lane.value, integration_id), queue=lane.value, retry=False)
+    except work.OperationalError:
+        pass  # nothing is lost: see above
+
+
+@app.task(name="sync.work")
+def work(lane: str, integration_id: str) -> None:
+    """There may be work in this lane for this integration."""
+    do_work(runtime(), Lane(lane), integration_id)
+
+
+@app.task(name="sync.tick")
+def tick() -> None:
+    """Find what is due."""
+    scheduler.tick(runtime())
+
+
+@worker_process_init.connect
+def _fresh_runtime(**_: object) -> None:
+    runtime.cache_clear()

@@ -1,0 +1,431 @@
+"""One page of vendor items, one transaction.
+
+Whatever brought the items (a pull, a webhook, the answer to a write), they are reconciled here: the page's bindings
+and tasks are read and locked in one statement, every item is decided by the pure `reconcile`, and the results are
+written by a number of statements that does not depend on the number of items. Items that did not change cost no write.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from connectors.contract import Gone, GoneReason, RemoteTask, RemoteValue, Rule, TaskSyncConfig
+from core import ids
+from core.bulk import among, insert_rows, update_rows
+from core.clock import epoch_ms
+from core.models import Binding, Integration, Task
+from core.tasks import COLUMNS, Change, Ledger, TaskRef
+from sync.people import People
+from sync.reconcile import (
+    Agreed,
+    Decision,
+    Local,
+    Outcome,
+    Remote,
+    Rules,
+    Verdict,
+    base_from_json,
+    base_to_json,
+    fingerprint,
+    reconcile,
+)
+
+GONE_THERE = "\x1fgone"
+"""What an ended binding's base says the vendor's status is: no real status equals it, so that an item which comes
+back brings its status with it instead of being cancelled by ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The integration an application of items belongs to. `clock_offset` is the vendor's clock minus ours."""
+
+    integration_id: str
+    organization_id: str
+    workspace_id: str
+    type: str
+    mapping_rev: int
+    conflict: Mapping[str, Rule]
+    contexts: Mapping[str, tuple[str | None, str | None]]
+    clock_offset: timedelta = timedelta(0)
+
+    @classmethod
+    def of(cls, integration: Integration, config: TaskSyncConfig, clock_offset: timedelta) -> Scope:
+        """The scope of an integration with this config."""
+        return cls(
+            integration_id=integration.id,
+            organization_id=integration.organization_id,
+            workspace_id=integration.workspace_id,
+            type=integration.type,
+            mapping_rev=integration.mapping_rev,
+            conflict=config.conflict,
+            contexts={p.external: (p.service_line_id, p.project_id) for p in config.projects},
+            clock_offset=clock_offset,
+        )
+
+    def key(self, external_id: str) -> str:
+        """The binding key of an item."""
+        return f"{self.integration_id}:{external_id}"
+
+
+@dataclass
+class Applied:
+    """What came of a page: counts by verdict, what happened to each item, and the integrations to ring for."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    owed: set[str] = field(default_factory=set)
+
+    def note(self, external_id: str, outcome: str) -> None:
+        """One item's outcome."""
+        self.counts[outcome] += 1
+        self.outcomes[external_id] = outcome
+
+
+def apply_items(
+    session: Session,
+    scope: Scope,
+    items: Iterable[RemoteTask | Gone],
+    *,
+    source: str,
+    now: datetime,
+    sources: Mapping[str, str] | None = None,
+) -> Applied:
+    """Reconcile the items with the platform. `source` is the run, delivery or push that brought them; `sources` names
+    it per item where they differ.
+
+    An item given twice is taken in its newest state. Must run in a write transaction.
+    """
+    newest = _newest(items)
+    sources = sources or {}
+    page = _Page(session, scope, Applied(), Ledger(now, scope.integration_id, source, scope.integration_id), now)
+    present = [item for item in newest.values() if isinstance(item, RemoteTask)]
+    gone = [item for item in newest.values() if isinstance(item, Gone)]
+    rows = page.load(list(newest), [item.create_key for item in present if item.create_key])
+    people = People.load(session, scope.integration_id, scope.organization_id, present, now)
+    for item in present:
+        page.ledger.source = sources.get(item.external_id, source)
+        row = rows.by_id.get(item.external_id) or rows.creating.get(item.create_key or "")
+        page.meet(item, row, _values(item, people))
+    for missing in gone:
+        page.ledger.source = sources.get(missing.external_id, source)
+        page.end(missing, rows.by_id.get(missing.external_id))
+    page.write()
+    return page.applied
+
+
+def _newest(items: Iterable[RemoteTask | Gone]) -> dict[str, RemoteTask | Gone]:
+    newest: dict[str, RemoteTask | Gone] = {}
+    for item in items:
+        known = newest.get(item.external_id)
+        older = isinstance(known, RemoteTask) and isinstance(item, RemoteTask) and item.version < known.version
+        if not older:
+            newest[item.external_id] = item
+    return newest
+
+
+def _values(item: RemoteTask, people: People) -> dict[str, RemoteValue]:
+    """The item's shared fields with the assignee as a user here, and without what PostgreSQL can't store."""
+    person = item.assignee
+    assignee = RemoteValue(people.user(person.id), person.id) if person else RemoteValue(None, None)
+    values = {
+        name: RemoteValue(value.here.replace("\0", ""), value.there) if value.here and "\0" in value.here else value
+        for name, value in item.values.items()
+    }
+    return {**values, "assignee": assignee}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The page's bindings (each with its task) by item, and those still waiting for their item by marker."""
+
+    by_id: Mapping[str, Row[Binding, Task]]
+    creating: Mapping[str, Row[Binding, Task]]
+
+
+@dataclass
+class _Page:
+    session: Session
+    scope: Scope
+    applied: Applied
+    ledger: Ledger
+    now: datetime
+    _new: list[tuple[RemoteTask, dict[str, RemoteValue]]] = field(default_factory=list)
+    _tasks: list[dict[str, Any]] = field(default_factory=list)
+    _bindings: list[dict[str, Any]] = field(default_factory=list)
+
+    def load(self, external_ids: Sequence[str], markers: Sequence[str]) -> _Rows:
+        """Read and lock what the page is about. Task rows are locked in the order of their ids, as everywhere."""
+        keys = [self.scope.key(id_) for id_ in external_ids]
+        wanted = select(Binding, Task).join(Task, Task.id == Binding.task_id).order_by(Task.id).with_for_update(of=Task)
+        bound = self.session.execute(wanted.where(among(self.session, Binding.binding_key, keys))).all()
+        creating: Sequence[Row[Binding, Task]] = ()
+        if markers:
+            mine = (Binding.integration_id == self.scope.integration_id, Binding.state == "creating")
+            marked = among(self.session, Binding.create_key, markers)
+            creating = self.session.execute(wanted.where(marked, *mine)).all()
+        by_id = {str(row.Binding.external_id): row for row in bound}
+        return _Rows(by_id, {str(row.Binding.create_key): row for row in creating})
+
+    def meet(self, item: RemoteTask, row: Row[Binding, Task] | None, values: dict[str, RemoteValue]) -> None:
+        """Reconcile one item that exists."""
+        if row is not None:
+            self._meet_known(item, row.Binding, row.Task, values)
+        elif item.container in self.scope.contexts:
+            self._new.append((item, values))
+            self.applied.note(item.external_id, "created")
+        else:
+            self.applied.note(item.external_id, "skipped_unmapped")
+
+    def _meet_known(self, item: RemoteTask, binding: Binding, task: Task, values: dict[str, RemoteValue]) -> None:
+        decision = decide(self.scope, binding, task, item, values)
+        if decision.verdict is Verdict.STALE:
+            self.applied.note(item.external_id, "stale")
+            return
+        self.applied.counts["conflicts"] += len(decision.conflicts)
+        updated = self._change_task(item, task, decision)
+        moved = self._move_binding(item, binding, decision)
+        adopted = binding.state != "bound"
+        verdict = "adopted" if adopted else "updated" if updated else "agreed" if moved else "unchanged"
+        self.applied.note(item.external_id, verdict)
+
+    def _change_task(self, item: RemoteTask, task: Task, decision: Decision) -> bool:
+        """Take the vendor's values into the task, with the trail; True if anything people see of the task changed."""
+        taken = decision.taken
+        ref = TaskRef(task.id, task.workspace_id, self.scope.organization_id, task.service_line_id)
+        rules = {d.field: d for d in decision.conflicts}
+        changes = [Change(name, getattr(task, COLUMNS[name]), value) for name, value in taken.items()]
+        if changes:
+            self.ledger.changed(ref, changes, {name: d.reason for name, d in rules.items() if name in taken})
+        for lost in rules.values():
+            if lost.outcome is Outcome.OWE:
+                self.ledger.lost(ref, Change(lost.field, lost.there.here, lost.here), lost.reason)
+        shown = {"external_id": item.key, "external_source": self.scope.type, "external_url": item.url}
+        if task.external_source not in (None, self.scope.type):
+            shown = {}
+        relabelled = any(getattr(task, name) != value for name, value in shown.items())
+        if not changes and not relabelled:
+            return False
+        at = epoch_ms(self.now)
+        self._tasks.append(
+            {
+                "id": task.id,
+                **{column: taken.get(name, getattr(task, column)) for name, column in COLUMNS.items()},
+                **{name: shown.get(name, getattr(task, name)) for name in _SHOWN},
+                "changed_at": task.changed_at | dict.fromkeys(taken, at),
+                "version": task.version + 1,
+                "updated_at": self.now if changes else task.updated_at,
+            }
+        )
+        return True
+
+    def _move_binding(self, item: RemoteTask, binding: Binding, decision: Decision) -> bool:
+        """Move base, watermark and debt; True if the row has to be written."""
+        base = base_to_json(decision.base)
+        due = decision.owed and not (binding.owed and binding.state == "bound")
+        after = {
+            "binding_key": self.scope.key(item.external_id),
+            "external_id": item.external_id,
+            "external_key": item.key,
+            "external_url": item.url,
+            "container": item.container,
+            "state": "bound",
+            "base": base,
+            "watermark": item.version,
+            "mapping_rev": self.scope.mapping_rev,
+            "owed": decision.owed,
+            "owed_since": (binding.owed_since or self.now) if decision.owed else None,
+            "next_attempt_at": self.now if due else binding.next_attempt_at if decision.owed else None,
+            "failed_at": binding.failed_at if decision.owed and not due else None,
+            "attempts": binding.attempts if decision.owed and not due else 0,
+            "reason_code": binding.reason_code if decision.owed and not due else None,
+            "reason_text": binding.reason_text if decision.owed and not due else None,
+            "refused": {k: v for k, v in binding.refused.items() if k not in decision.taken},
+            "missing_since": None,
+            "agreed_at": binding.agreed_at if decision.owed else self.now,
+            "source": self.ledger.source,
+        }
+        # When it was last agreed and by what is only worth a write together with something that changed.
+        same = all(
+            getattr(binding, name) == value for name, value in after.items() if name not in ("agreed_at", "source")
+        )
+        if same:
+            return False
+        if due:
+            self.applied.owed.add(self.scope.integration_id)
+        self._bindings.append({"id": binding.id, **after})
+        return True
+
+    def end(self, missing: Gone, row: Row[Binding, Task] | None) -> None:
+        """The item is gone, or can't be seen any more."""
+        if row is None or row.Binding.state == "ended":
+            self.applied.note(missing.external_id, "unknown")
+            return
+        binding, task = row.Binding, row.Task
+        if missing.reason is GoneReason.UNREACHABLE:
+            self._mark_unreachable(binding, missing)
+            return
+        base = base_from_json(binding.base)
+        if task.status not in ("done", "cancelled"):
+            self._cancel(task)
+            base["status"] = Agreed("cancelled", GONE_THERE)
+        else:
+            base["status"] = Agreed(task.status, GONE_THERE)
+        self._bindings.append(
+            {
+                **_unchanged(binding),
+                "state": "ended",
+                "base": base_to_json(base),
+                "owed": False,
+                "owed_since": None,
+                "next_attempt_at": None,
+                "reason_code": "deleted_there",
+                "reason_text": missing.detail or "The item was deleted at the vendor.",
+                "source": self.ledger.source,
+            }
+        )
+        self.applied.note(missing.external_id, "ended")
+
+    def _cancel(self, task: Task) -> None:
+        ref = TaskRef(task.id, task.workspace_id, self.scope.organization_id, task.service_line_id)
+        self.ledger.changed(ref, [Change("status", task.status, "cancelled")])
+        self._tasks.append(
+            {
+                "id": task.id,
+                **{column: getattr(task, column) for column in (*COLUMNS.values(), *_SHOWN)},
+                "status": "cancelled",
+                "changed_at": task.changed_at | {"status": epoch_ms(self.now)},
+                "version": task.version + 1,
+                "updated_at": self.now,
+            }
+        )
+
+    def _mark_unreachable(self, binding: Binding, missing: Gone) -> None:
+        self.applied.note(missing.external_id, "unreachable")
+        if binding.reason_code != "unreachable":
+            text = missing.detail or "The item can't be read any more; check the permissions of the connected account."
+            row = {**_unchanged(binding), "reason_code": "unreachable", "reason_text": text}
+            self._bindings.append(row | {"missing_since": binding.missing_since or self.now})
+
+    def write(self) -> None:
+        """Write everything the page led to."""
+        self._create_tasks()
+        update_rows(self.session, Task.__table__, self._tasks, key="id")
+        update_rows(self.session, Binding.__table__, self._bindings, key="id")
+        self.applied.owed |= self.ledger.write(self.session)
+
+    def _create_tasks(self) -> None:
+        """Items seen for the first time become tasks that are bound from birth."""
+        task_ids = ids.take(self.session, "TSK", self.now, len(self._new))
+        tasks, bindings = [], []
+        for task_id, (item, values) in zip(task_ids, self._new, strict=True):
+            task = self._task_row(task_id, item, values)
+            tasks.append(task)
+            bindings.append(self._binding_row(task_id, item, values))
+            ref = TaskRef(task_id, self.scope.workspace_id, self.scope.organization_id, task["service_line_id"])
+            self.ledger.created(ref, task["title"], task["status"])
+        insert_rows(self.session, Task.__table__, tasks)
+        insert_rows(self.session, Binding.__table__, bindings)
+
+    def _task_row(self, task_id: str, item: RemoteTask, values: Mapping[str, RemoteValue]) -> dict[str, Any]:
+        service_line_id, project_id = self.scope.contexts[item.container]
+        here = {name: value.here for name, value in values.items()}
+        return {
+            "id": task_id,
+            "workspace_id": self.scope.workspace_id,
+            "service_line_id": service_line_id,
+            "project_id": project_id,
+            "title": here.get("title") or item.key,
+            "description": here.get("description") or "",
+            "status": here.get("status") or "backlog",
+            "priority": here.get("priority") or "medium",
+            "assignee_id": here.get("assignee"),
+            "external_id": item.key,
+            "external_source": self.scope.type,
+            "external_url": item.url,
+            "changed_at": dict.fromkeys(COLUMNS, epoch_ms(item.updated_at - self.scope.clock_offset)),
+            "version": 1,
+            "created_by": self.scope.integration_id,
+            "created_at": self.now,
+            "updated_at": self.now,
+        }
+
+    def _binding_row(self, task_id: str, item: RemoteTask, values: Mapping[str, RemoteValue]) -> dict[str, Any]:
+        base = {name: Agreed(fingerprint(v.here), fingerprint(v.there)) for name, v in values.items()}
+        return {
+            "binding_key": self.scope.key(item.external_id),
+            "integration_id": self.scope.integration_id,
+            "task_id": task_id,
+            "state": "bound",
+            "external_id": item.external_id,
+            "external_key": item.key,
+            "external_url": item.url,
+            "container": item.container,
+            "base": base_to_json(base),
+            "watermark": item.version,
+            "mapping_rev": self.scope.mapping_rev,
+            "owed": False,
+            "refused": {},
+            "attempts": 0,
+            "searches": 0,
+            "agreed_at": self.now,
+            "source": self.ledger.source,
+            "created_at": self.now,
+        }
+
+
+_SHOWN = ("external_id", "external_source", "external_url")
+_MOVING = (
+    "binding_key",
+    "external_id",
+    "external_key",
+    "external_url",
+    "container",
+    "state",
+    "base",
+    "watermark",
+    "mapping_rev",
+    "owed",
+    "owed_since",
+    "next_attempt_at",
+    "failed_at",
+    "attempts",
+    "reason_code",
+    "reason_text",
+    "refused",
+    "missing_since",
+    "agreed_at",
+    "source",
+)
+
+
+def _unchanged(binding: Binding) -> dict[str, Any]:
+    """A binding's row as it stands, to be changed in a few places: a bulk update's rows all have the same columns."""
+    return {"id": binding.id, **{name: getattr(binding, name) for name in _MOVING}}
+
+
+def decide(scope: Scope, binding: Binding, task: Task, item: RemoteTask, values: Mapping[str, RemoteValue]) -> Decision:
+    """The decision for one item and its task; used to act and to explain."""
+    remote_at = epoch_ms(item.updated_at - scope.clock_offset)
+    return reconcile(
+        base_from_json(binding.base),
+        local_of(task),
+        Remote(values, item.version, remote_at),
+        Rules(
+            scope.conflict,
+            {name: refusal["value"] for name, refusal in binding.refused.items()},
+            remapped=binding.mapping_rev != scope.mapping_rev,
+        ),
+        watermark=binding.watermark,
+    )
+
+
+def local_of(task: Task) -> Local:
+    """The task's side of a reconcile."""
+    return Local({name: getattr(task, column) for name, column in COLUMNS.items()}, task.changed_at)

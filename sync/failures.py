@@ -1,0 +1,30 @@
+"""What failures have in common: how long to wait, when to give up, what to call a fault that should not happen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from connectors.contract import ConnectorError
+
+RETRY_FIRST = timedelta(seconds=5)
+RETRY_MOST = timedelta(minutes=15)
+"""What fails is tried again after 5 s, then 10, 20 … and never less often than every quarter of an hour: short enough
+that recovery is noticed, long enough that an outage is not hammered."""
+
+MAX_ATTEMPTS = 24
+"""Tries before one item is given up and waits for a hand: about four hours, longer than most outages."""
+
+
+class Fault(ConnectorError):
+    """An error a connector should not have raised. Only its kind is shown: its text may hold anything."""
+
+    code = "connector_fault"
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"The connector failed with {type(error).__name__}; the worker's log has the details.")
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long to wait after this many failures in a row (1 or more)."""
+    doublings = min(attempts - 1, 10)
+    return min(RETRY_FIRST * (1 << doublings), RETRY_MOST)

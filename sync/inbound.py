@@ -1,0 +1,222 @@
+"""The inbox drained: what many deliveries say becomes one look at each item they name.
+
+Deliveries are claimed in batches (attempts are counted before anything is tried), read by the connector, and
+coalesced: however many of them name an item, it is refetched and reconciled once. Their order does not matter. One
+that fails waits for its next attempt without holding up the others; one that can't ever be read is dead, and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import case, func, select, update
+from sqlalchemy.orm import Session as DbSession
+
+from connectors.contract import (
+    BadPayload,
+    ConnectorError,
+    Gone,
+    Hint,
+    Ignored,
+    RateLimited,
+    RawDelivery,
+    RemoteTask,
+    Signal,
+    Snapshot,
+    TaskSource,
+    WebhookReceiver,
+)
+from core.bulk import among, update_rows
+from core.models import Delivery, Integration
+from sync.apply import Applied, Scope, apply_items
+from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault
+from sync.leases import Lease, LeaseLost, hold
+from sync.pull import ring_owed
+from sync.runtime import Lane, Runtime
+from sync.sessions import Session, with_refresh
+
+log = structlog.get_logger()
+
+BATCH = 1000
+"""Deliveries read at once: a burst for one item costs one vendor call, and a batch's ids fit in one statement."""
+
+BATCH_BYTES = 16 * 1024 * 1024
+"""Bytes of bodies read at once, at least one delivery: what keeps memory flat when bodies are large."""
+
+
+@dataclass
+class Claimed:
+    """One delivery in hand, and what became of it."""
+
+    id: int
+    attempts: int
+    raw: RawDelivery
+    named: list[str] = field(default_factory=list)
+    snapshots: list[RemoteTask] = field(default_factory=list)
+    ignored: list[Ignored] = field(default_factory=list)
+    error: ConnectorError | None = None
+
+
+def drain(rt: Runtime, integration_id: str) -> int:
+    """Work off everything due in the integration's inbox. Returns how many deliveries were finished."""
+    with hold(rt, f"inbox:{integration_id}") as lease:
+        if lease is None:
+            return 0
+        finished = 0
+        try:
+            while batch := _claim(rt, lease, integration_id):
+                finished += _work(rt, lease, integration_id, batch)
+        except LeaseLost:
+            log.warning("inbox.lease_lost", integration_id=integration_id)
+        return finished
+
+
+def _claim(rt: Runtime, lease: Lease, integration_id: str) -> list[Claimed]:
+    """The next due deliveries, their attempt counted and their next one set before anything is tried."""
+    now = rt.clock()
+    with rt.db.write() as session:
+        lease.guard(session)
+        ids = _due(session, integration_id, now)
+        rows = session.scalars(select(Delivery).where(among(session, Delivery.id, ids)).order_by(Delivery.id)).all()
+        session.execute(
+            update(Delivery)
+            .where(among(session, Delivery.id, ids))
+            .values(attempts=Delivery.attempts + 1, next_attempt_at=_next_attempt(now))
+            .execution_options(synchronize_session=False)
+        )
+        return [Claimed(d.id, d.attempts + 1, RawDelivery(d.headers, d.body, d.received_at)) for d in rows]
+
+
+def _due(session: DbSession, integration_id: str, now: datetime) -> list[int]:
+    rows = session.execute(
+        select(Delivery.id, func.length(Delivery.body))
+        .where(Delivery.integration_id == integration_id, Delivery.state == "pending", Delivery.next_attempt_at <= now)
+        .order_by(Delivery.next_attempt_at, Delivery.id)
+        .limit(BATCH)
+    ).all()
+    ids: list[int] = []
+    size = 0
+    for id_, length in rows:
+        size += length
+        if ids and size > BATCH_BYTES:
+            break
+        ids.append(id_)
+    return ids
+
+
+def _next_attempt(now: datetime) -> Any:
+    """A batch's deliveries may have failed a different number of times: the waits of `backoff` as one expression."""
+    waits = [RETRY_FIRST * (1 << n) for n in range(8)]
+    return case(
+        *((Delivery.attempts == n, now + min(wait, RETRY_MOST)) for n, wait in enumerate(waits)), else_=now + RETRY_MOST
+    )
+
+
+def _work(rt: Runtime, lease: Lease, integration_id: str, batch: list[Claimed]) -> int:
+    """Read, refetch and reconcile a batch. What can't be told apart any more is tried one by one."""
+    try:
+        return with_refresh(rt, integration_id, Lane.INBOX, lambda session: _reconcile(rt, lease, session, batch))
+    except LeaseLost:
+        raise
+    except ConnectorError as error:
+        _postpone(rt, lease, integration_id, batch, error)
+        return 0
+    except Exception as error:
+        if len(batch) > 1:
+            return sum(_work(rt, lease, integration_id, [one]) for one in batch)
+        log.exception("inbox.fault", integration_id=integration_id, delivery_id=batch[0].id)
+        _postpone(rt, lease, integration_id, batch, Fault(error))
+        return 0
+
+
+def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Claimed]) -> int:
+    for one in batch:
+        _read(one, session)
+    wanted = dict.fromkeys(id_ for one in batch for id_ in one.named)
+    items: list[RemoteTask | Gone] = [task for one in batch for task in one.snapshots]
+    items += _fetch(session, list(wanted))
+    scope = Scope.of(session.integration, session.config, session.clock_offset)
+    sources = {id_: f"delivery:{one.id}" for one in batch for id_ in _items_of(one)}
+    now = rt.clock()
+    with rt.db.write() as db:
+        lease.guard(db)
+        applied = apply_items(db, scope, items, source="delivery", sources=sources, now=now)
+        _finish(db, batch, applied, now)
+    ring_owed(rt, applied)
+    return len(batch)
+
+
+def _read(one: Claimed, session: Session) -> None:
+    """What one delivery says. A payload that can't be read is its own affair, not its neighbours'."""
+    receiver = session.connector
+    assert isinstance(receiver, WebhookReceiver)
+    one.named, one.snapshots, one.ignored, one.error = [], [], [], None
+    try:
+        signals: Sequence[Signal] = receiver.parse(one.raw, session.config)
+    except BadPayload as error:
+        one.error = error
+        return
+    for signal in signals:
+        match signal:
+            case Snapshot(task):
+                one.snapshots.append(task)
+            case Hint(external_id):
+                one.named.append(external_id)
+            case Ignored():
+                one.ignored.append(signal)
+
+
+def _fetch(session: Session, ids: Sequence[str]) -> list[RemoteTask | Gone]:
+    source = session.connector
+    assert isinstance(source, TaskSource)
+    size = session.connector.manifest.refetch_batch
+    chunks = (ids[start : start + size] for start in range(0, len(ids), size))
+    return [item for chunk in chunks for item in source.fetch_tasks(chunk).values()]
+
+
+def _items_of(one: Claimed) -> list[str]:
+    return [*one.named, *(task.external_id for task in one.snapshots)]
+
+
+def _finish(session: DbSession, batch: Sequence[Claimed], applied: Applied, now: datetime) -> None:
+    """Write down what came of each delivery."""
+    update_rows(session, Delivery.__table__, [_outcome(one, applied, now) for one in batch], key="id")
+
+
+def _outcome(one: Claimed, applied: Applied, now: datetime) -> dict[str, Any]:
+    items = {id_: applied.outcomes.get(id_, "unknown") for id_ in _items_of(one)}
+    state = "dead" if one.error else "done" if items else "ignored"
+    outcome = {"items": items, "ignored": [{"code": i.code, "text": i.text} for i in one.ignored]}
+    return {
+        "id": one.id,
+        "state": state,
+        "outcome": outcome,
+        "error_code": one.error.code if one.error else None,
+        "error_text": one.error.text if one.error else None,
+        "finished_at": now,
+    }
+
+
+def _postpone(rt: Runtime, lease: Lease, integration_id: str, batch: Sequence[Claimed], error: ConnectorError) -> None:
+    """The batch failed as a whole: its deliveries wait, with the reason, and those tried too often are dead."""
+    now = rt.clock()
+    ids = [one.id for one in batch]
+    dead = [one.id for one in batch if one.attempts >= MAX_ATTEMPTS and not isinstance(error, RateLimited)]
+    reason: Mapping[str, Any] = {"error_code": error.code, "error_text": error.text}
+    with rt.db.write() as session:
+        lease.guard(session)
+        statement = update(Delivery).execution_options(synchronize_session=False)
+        session.execute(statement.where(among(session, Delivery.id, ids)).values(**reason))
+        if isinstance(error, RateLimited):
+            until = max(error.until, now + timedelta(seconds=1))
+            # The vendor's pause is no failure of the delivery: it does not use up an attempt.
+            values = {"next_attempt_at": until, "attempts": Delivery.attempts - 1}
+            session.execute(statement.where(among(session, Delivery.id, ids)).values(**values))
+            session.execute(update(Integration).where(Integration.id == integration_id).values(next_inbox_at=until))
+        if dead:
+            session.execute(statement.where(among(session, Delivery.id, dead)).values(state="dead", finished_at=now))
+    log.warning("inbox.postponed", integration_id=integration_id, deliveries=len(ids), dead=len(dead), code=error.code)

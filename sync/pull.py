@@ -1,0 +1,202 @@
+"""Pulling: what changed at the vendor since the cursor, page by page.
+
+A run (SYNC-*) carries on from the integration's cursor, which moves only in the transaction that stored the page
+before it; killed anywhere, it loses nothing and repeats at most one page. While a page is written the next one is
+being fetched, so memory holds two pages whatever the number of items.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, update
+
+from connectors.contract import AuthFailed, ConnectorError, RateLimited, TaskPage, TaskSource, Transient
+from core import ids
+from core.models import Integration, SyncRun
+from sync.apply import Applied, Scope, apply_items
+from sync.failures import Fault, backoff
+from sync.health import mark_sync_status, mark_working
+from sync.leases import Lease, LeaseLost, hold
+from sync.runtime import Lane, Runtime
+from sync.sessions import Session, with_refresh
+
+log = structlog.get_logger()
+
+CLAIM = timedelta(minutes=10)
+"""How long a run is left alone by the tick after its last sign of life. A killed worker's run is found again then."""
+
+FAILED_AFTER = 3
+"""Failures in a row after which the integration counts as failed instead of degraded: one or two happen every day."""
+
+
+class Remapped(Exception):
+    """The integration's mapping or config changed while the run was going: what is left belongs to the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a run came to: its id, its final or current status, and its counts."""
+
+    run_id: str
+    status: str
+    counts: dict[str, int]
+
+
+def pull(rt: Runtime, integration_id: str) -> Pulled | None:
+    """Work the integration's open run, or the one that is due. None: nothing due, or another worker is at it."""
+    with hold(rt, f"pull:{integration_id}") as lease:
+        if lease is None:
+            return None
+        run_id = _open_run(rt, lease, integration_id)
+        if run_id is None:
+            return None
+        try:
+            with_refresh(rt, integration_id, Lane.PULL, lambda session: _pull_pages(rt, lease, session, run_id))
+        except LeaseLost:
+            log.warning("pull.lease_lost", integration_id=integration_id, run_id=run_id)
+            return None
+        except Remapped:
+            return _finish(rt, lease, integration_id, run_id, "partial")
+        except ConnectorError as error:
+            return _fail(rt, lease, integration_id, run_id, error)
+        except Exception as error:
+            # A fault in a plugin (or in us) must not leave the run open without a reason; it is not ours to hide.
+            _fail(rt, lease, integration_id, run_id, Fault(error))
+            raise
+        return _finish(rt, lease, integration_id, run_id, "success")
+
+
+def _open_run(rt: Runtime, lease: Lease, integration_id: str) -> str | None:
+    """The run to work on: one left open by a trigger, a crash or a rate limit, else a new one if a pull is due."""
+    now = rt.clock()
+    with rt.db.write() as session:
+        lease.guard(session)
+        integration = session.get(Integration, integration_id, with_for_update=True)
+        if integration is None or integration.status not in ("active", "error"):
+            return None
+        run = session.scalar(
+            select(SyncRun).where(SyncRun.integration_id == integration_id, SyncRun.status == "running")
+        )
+        due = integration.next_pull_at is not None and integration.next_pull_at <= now
+        if not due:
+            return None
+        if run is None:
+            run = new_run(integration_id, ids.take_one(session, "SYNC", now), "schedule", integration_id, now)
+            session.add(run)
+        run.attempts += 1
+        # Claimed: if this worker dies, the run is found again when its lease has run out.
+        integration.next_pull_at = now + CLAIM
+        return run.id
+
+
+def new_run(integration_id: str, run_id: str, trigger: str, requested_by: str, now: datetime) -> SyncRun:
+    """A run that is open."""
+    return SyncRun(
+        id=run_id,
+        integration_id=integration_id,
+        kind="pull",
+        trigger=trigger,
+        requested_by=requested_by,
+        status="running",
+        counts={},
+        total=None,
+        attempts=0,
+        started_at=now,
+    )
+
+
+def _pull_pages(rt: Runtime, lease: Lease, session: Session, run_id: str) -> None:
+    source = session.connector
+    assert isinstance(source, TaskSource)
+    scope = Scope.of(session.integration, session.config, session.clock_offset())
+    cursor = session.integration.cursor
+    for page in _ahead(source.changed_tasks(cursor), rt.pages_ahead):
+        _store(rt, lease, scope, run_id, page)
+
+
+def _ahead(pages: Iterator[TaskPage], depth: int) -> Iterator[TaskPage]:
+    """The pages, each fetched while the one before is being worked on. Depth 0 fetches only when asked."""
+    if depth == 0:
+        yield from pages
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="page") as fetcher:
+        coming = fetcher.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = fetcher.submit(next, pages, None)
+            yield page
+
+
+def _store(rt: Runtime, lease: Lease, scope: Scope, run_id: str, page: TaskPage) -> None:
+    """Reconcile the page and move the cursor, in one transaction."""
+    now = rt.clock()
+    with rt.db.write() as session:
+        lease.guard(session)
+        applied = apply_items(session, scope, page.tasks, source=run_id, now=now)
+        moved = session.execute(
+            update(Integration)
+            .where(Integration.id == scope.integration_id, Integration.mapping_rev == scope.mapping_rev)
+            .values(cursor=page.cursor, next_pull_at=now + CLAIM)
+            .execution_options(synchronize_session=False)
+        )
+        run = session.get_one(SyncRun, run_id)
+        run.counts = add_counts(run.counts, applied, len(page.tasks))
+        run.total = page.total if page.total is not None else run.total
+    ring_owed(rt, applied)
+    if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
+        raise Remapped
+
+
+def add_counts(counts: dict[str, int], applied: Applied, records: int) -> dict[str, int]:
+    """A run's counts with a page's added."""
+    return dict(Counter(counts) + applied.counts + Counter(records=records, pages=1))
+
+
+def ring_owed(rt: Runtime, applied: Applied) -> None:
+    """Ring for the integrations that are owed a write by what was applied."""
+    for integration_id in sorted(applied.owed):
+        rt.ring(Lane.PUSH, integration_id)
+
+
+def _finish(rt: Runtime, lease: Lease, integration_id: str, run_id: str, status: str) -> Pulled:
+    """Close the run. A partial one (the mapping changed under it) is followed by the next at once."""
+    now = rt.clock()
+    with rt.db.write() as session:
+        lease.guard(session)
+        integration = session.get_one(Integration, integration_id, with_for_update=True)
+        run = session.get_one(SyncRun, run_id)
+        run.status, run.finished_at = status, now
+        run.error_code = run.error_text = None
+        wait = timedelta(0) if status == "partial" else timedelta(seconds=integration.poll_seconds)
+        integration.next_pull_at = now + wait
+        integration.pull_failures = 0
+        integration.last_synced_at = now
+        mark_working(session, integration, now)
+        return Pulled(run.id, run.status, run.counts)
+
+
+def _fail(rt: Runtime, lease: Lease, integration_id: str, run_id: str, error: ConnectorError) -> Pulled:
+    """Write down what went wrong, and when to go on. A rate limit is no failure: the run stays open until then."""
+    now = rt.clock()
+    with rt.db.write() as session:
+        lease.guard(session)
+        integration = session.get_one(Integration, integration_id, with_for_update=True)
+        run = session.get_one(SyncRun, run_id)
+        run.error_code, run.error_text = error.code, error.text
+        if isinstance(error, RateLimited):
+            integration.next_pull_at = max(error.until, now)
+            return Pulled(run.id, run.status, run.counts)
+        run.status = "partial" if run.counts.get("pages") else "failed"
+        run.finished_at = now
+        integration.pull_failures += 1
+        integration.next_pull_at = now + backoff(integration.pull_failures)
+        if not isinstance(error, AuthFailed):  # dead credentials have already said so, with what to do
+            lasting = not isinstance(error, Transient) or integration.pull_failures >= FAILED_AFTER
+            mark_sync_status(session, integration, "failed" if lasting else "degraded", error.code, error.text, now)
+        log.warning("pull.failed", integration_id=integration_id, run_id=run.id, code=error.code, text=error.text)
+        return Pulled(run.id, run.status, run.counts)

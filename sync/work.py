@@ -1,0 +1,36 @@
+"""What a doorbell in a lane means: one plain function per lane, the same for Celery, tests and the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sync.inbound import drain
+from sync.pull import pull
+from sync.push import push
+from sync.runtime import Lane, Runtime
+from sync.subscriptions import keep_subscription
+
+
+def work(rt: Runtime, lane: Lane, integration_id: str) -> None:
+    """Do what is due in this lane of an integration. Rung in vain, it returns after one query or two."""
+    LANES[lane](rt, integration_id)
+
+
+def _pull(rt: Runtime, integration_id: str) -> None:
+    keep_subscription(rt, integration_id)
+    pull(rt, integration_id)
+
+
+def _push(rt: Runtime, integration_id: str) -> None:
+    push(rt, integration_id)
+
+
+def _drain(rt: Runtime, integration_id: str) -> None:
+    drain(rt, integration_id)
+
+
+LANES: Mapping[Lane, Callable[[Runtime, str], None]] = {
+    Lane.PUSH: _push,
+    Lane.INBOX: _drain,
+    Lane.PULL: _pull,
+}
