@@ -1,0 +1,1 @@
+"""The REST endpoints of Jira Cloud, as tables of plain handlers."""
