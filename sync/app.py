@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from functools import lru_cache
+from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init
@@ -33,7 +34,7 @@ MEMORY_POLL = 0.005
 
 def make_app(settings: Settings) -> Celery:
     """A Celery app for these settings; its tasks need `runtime()`."""
-    celery = Celery("turnbuckle", broker=settings.broker_url)
+    celery = Celery("turnbuckle")
     celery.conf.update(
         task_queues=[Queue(lane.value) for lane in Lane],
         task_default_queue=Lane.PULL.value,
@@ -43,25 +44,49 @@ def make_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         timezone="UTC",
-        beat_schedule={
+    )
+    celery.conf.update(_chosen(settings))
+    return celery
+
+
+def _chosen(settings: Settings) -> dict[str, Any]:
+    """What of Celery's configuration an operator chooses."""
+    return {
+        "broker_url": settings.broker_url,
+        "broker_transport_options": {"polling_interval": MEMORY_POLL} if settings.embedded else {},
+        "beat_schedule": {
             "tick": {
                 "task": "sync.tick",
                 "schedule": settings.tick_seconds,
                 "options": {"queue": Lane.INBOX.value, "expires": TICK_EXPIRES},
             }
         },
-        broker_transport_options={"polling_interval": MEMORY_POLL} if settings.embedded else {},
-    )
-    return celery
+    }
+
+
+_configured: Settings | None = None
+
+
+def settings() -> Settings:
+    """This process's settings: the environment's, unless `configure` gave it others."""
+    return _configured or _from_environment()
 
 
 @lru_cache(maxsize=1)
-def settings() -> Settings:
-    """This process's settings."""
+def _from_environment() -> Settings:
     return Settings()
 
 
 app = make_app(settings())
+
+
+def configure(chosen: Settings) -> Runtime:
+    """Give this process other settings than the environment's, before it does any work. Returns its runtime."""
+    global _configured
+    _configured = chosen
+    app.conf.update(_chosen(chosen))
+    runtime.cache_clear()
+    return runtime()
 
 
 @lru_cache(maxsize=1)

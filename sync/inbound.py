@@ -139,7 +139,7 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
     wanted = dict.fromkeys(id_ for one in batch for id_ in one.named)
     items: list[RemoteTask | Gone] = [task for one in batch for task in one.snapshots]
     items += _fetch(session, list(wanted))
-    scope = Scope.of(session.integration, session.config, session.clock_offset)
+    scope = Scope.of(session.integration, session.config, session.clock_offset())
     sources = {id_: f"delivery:{one.id}" for one in batch for id_ in _items_of(one)}
     now = rt.clock()
     with rt.db.write() as db:

@@ -91,7 +91,7 @@ def _users_by_email(session: Session, organization_id: str, emails: list[str]) -
             User.organization_id == organization_id, User.active, among(session, User.email, wanted)
         )
     )
-    return dict(rows.tuples().all())
+    return {row.email: row.id for row in rows}
 
 
 def _reread(session: Session, integration_id: str, now: datetime) -> None:

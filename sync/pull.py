@@ -78,7 +78,7 @@ def _open_run(rt: Runtime, lease: Lease, integration_id: str) -> str | None:
     with rt.db.write() as session:
         lease.guard(session)
         integration = session.get(Integration, integration_id, with_for_update=True)
-        if integration is None or integration.status not in ("active", "error"):
+        if integration is None or integration.status != "active":
             return None
         run = session.scalar(
             select(SyncRun).where(SyncRun.integration_id == integration_id, SyncRun.status == "running")

@@ -118,7 +118,7 @@ class _Pusher:
     @property
     def scope(self) -> Scope:
         """The integration, with what its connector has learnt of the vendor's clock by now."""
-        return Scope.of(self.session.integration, self.session.config, self.session.clock_offset)
+        return Scope.of(self.session.integration, self.session.config, self.session.clock_offset())
 
     @property
     def sink(self) -> TaskSink:

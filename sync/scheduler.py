@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session as DbSession
 from core.models import Binding, Delivery, IdempotencyKey, Integration, OAuthAttempt
 from sync.runtime import Lane, Runtime
 
-LIVE = ("active", "error")
-"""Integrations whose work goes on. One in `error` is still tried: it heals by itself when the cause goes."""
+LIVE = ("active",)
+"""Integrations whose work goes on. One in `error` waits for a person: its credentials are dead."""
 
 RING_MOST = 500
 """Integrations rung for per lane and tick; the rest are as due at the next one."""

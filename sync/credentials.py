@@ -1,0 +1,173 @@
+"""Credentials: sealed in the database, opened only to build the connector or the token request that needs them.
+
+An opened value is a plain dict of the connector's credential fields. It never leaves the process: not into logs,
+events, audit data or reprs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+from sqlalchemy.orm import Session as DbSession
+
+from connectors.contract import (
+    Account,
+    AuthFailed,
+    BadPayload,
+    Config,
+    Connector,
+    ConnectorError,
+    ConsentPending,
+    Context,
+    Credentials,
+    Forbidden,
+    OAuthFacts,
+    RateLimited,
+    Transient,
+)
+from connectors.http import Budget, HttpClient, Unlimited
+from core.errors import Conflict, Unprocessable
+from core.models import Credential, Integration
+from core.vault import VaultError
+from sync.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An integration's credentials in the clear. `version` counts their changes."""
+
+    mode: str
+    values: Mapping[str, Any] = field(repr=False)
+    version: int
+    expires_at: datetime | None
+    refresh_started_at: datetime | None
+    refreshed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connector ready to call its vendor, and the client it calls with."""
+
+    connector: Any
+    http: HttpClient
+
+
+def label(integration_id: str) -> str:
+    """Where sealed credentials belong; the vault opens them nowhere else."""
+    return f"integration:{integration_id}:credentials"
+
+
+def load(rt: Runtime, session: DbSession, integration: Integration) -> Opened:
+    """The integration's credentials. Raises Conflict when there are none or they can't be opened."""
+    row = session.get(Credential, integration.id)
+    if row is None:
+        raise Conflict(f"{integration.id} has no credentials: it is {integration.status}.")
+    try:
+        values = rt.vault.open(row.sealed, label(integration.id))
+    except VaultError as error:
+        raise Conflict(str(error)) from None
+    refreshed_at = row.refreshed_at or row.updated_at
+    return Opened(row.mode, values, row.version, row.expires_at, row.refresh_started_at, refreshed_at)
+
+
+def save(
+    rt: Runtime, session: DbSession, integration_id: str, mode: str, values: Mapping[str, Any], model: Credentials
+) -> None:
+    """Seal the values and raise the version: whoever still works with the old ones can tell."""
+    now = rt.clock()
+    row = session.get(Credential, integration_id, with_for_update=True)
+    if row is None:
+        row = Credential(integration_id=integration_id, mode=mode, sealed="", version=0, updated_at=now)
+        session.add(row)
+    row.mode = mode
+    row.sealed = rt.vault.seal(dict(values), label(integration_id))
+    row.version += 1
+    row.expires_at = expiry(model)
+    row.refresh_started_at = None
+    row.refreshed_at = now
+    row.updated_at = now
+
+
+def expiry(model: Credentials) -> datetime | None:
+    """When the access token ends, for credential models that know (a time without zone is UTC)."""
+    moment = getattr(model, "expires_at", None)
+    if not isinstance(moment, datetime):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def oauth_facts(connector: type[Connector], mode: str) -> OAuthFacts | None:
+    """How to refresh credentials of this mode; None where there is nothing to refresh."""
+    facts = connector.manifest.oauth
+    return facts if facts is not None and facts.credentials == mode else None
+
+
+def awaits_consent(connector: type[Connector], mode: str, values: Mapping[str, Any]) -> bool:
+    """OAuth credentials without a token: somebody has to agree at the vendor first."""
+    return oauth_facts(connector, mode) is not None and not values.get("access_token")
+
+
+def with_app(rt: Runtime, connector: type[Connector], mode: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, with the operator's OAuth app where they name none of their own."""
+    app = rt.settings.oauth_apps.get(connector.manifest.type)
+    if app is None or oauth_facts(connector, mode) is None or values.get("client_id"):
+        return dict(values)
+    ours = {"client_id": app.client_id, "client_secret": app.client_secret.get_secret_value()}
+    fields = connector.manifest.credentials[mode].model_fields
+    return {**values, **{name: value for name, value in ours.items() if name in fields}}
+
+
+def endpoints(rt: Runtime, connector: type[Connector]) -> dict[str, str]:
+    """The vendor's base URLs, after the operator's overrides."""
+    manifest = connector.manifest
+    return {**manifest.endpoints, **rt.settings.vendor_endpoints.get(manifest.type, {})}
+
+
+def secrets_of(model: Credentials) -> list[str]:
+    """Every secret in a credentials model: what must not show in any text."""
+    return [value.get_secret_value() for _, value in model if isinstance(value, SecretStr)]
+
+
+def build(
+    rt: Runtime, connector: type[Connector], config: Config, mode: str, values: Mapping[str, Any], budget: Budget
+) -> Connection:
+    """A connector with these credentials. Raises Conflict when they no longer fit the connector's model."""
+    try:
+        model = connector.manifest.credentials[mode].model_validate(with_app(rt, connector, mode, values))
+    except (KeyError, ValidationError):
+        raise Conflict(
+            f"The stored credentials do not fit this release's {connector.manifest.name} connector: set them again."
+        ) from None
+    http = HttpClient(transport=rt.transport, budget=budget, now=rt.clock, secrets=secrets_of(model))
+    context = Context(config=config, credentials=model, http=http, endpoints=endpoints(rt, connector), now=rt.clock)
+    return Connection(connector(context), http)
+
+
+def check(rt: Runtime, connector: type[Connector], config: Config, mode: str, values: Mapping[str, Any]) -> Account:
+    """Prove with the vendor that credentials work, before anything is stored.
+
+    Raises Unprocessable when they do not, Conflict when the vendor can't say now, ConsentPending as the connector does.
+    """
+    name = connector.manifest.name
+    # There may be no integration yet whose budget could be used, and it is one call.
+    connection = build(rt, connector, config, mode, values, Unlimited())
+    try:
+        account: Account = connection.connector.check()
+    except ConsentPending:
+        raise
+    except (AuthFailed, Forbidden) as error:
+        raise Unprocessable(f"The credentials do not work: {error.text}") from None
+    except (RateLimited, Transient, BadPayload) as error:
+        raise Conflict(f"{name} can't be reached now, so nothing was saved; try again later: {error.text}") from None
+    except ConnectorError as error:
+        raise Unprocessable(f"{name} does not accept this configuration: {error.text}") from None
+    return account
+
+
+def learn(values: Mapping[str, Any], account: Account) -> dict[str, Any]:
+    """The values with what the check found out (a site id), to be kept."""
+    return {**values, **account.learned}

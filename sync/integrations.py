@@ -1,0 +1,360 @@
+"""Connecting, changing and disconnecting integrations, and asking them to sync: what the API and the CLI call.
+
+Credentials are proven with the vendor before anything is stored as active. The vendor is never called inside a
+transaction; what was read before the call is compared after it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy import update as sql_update
+from sqlalchemy.orm import Session
+
+from connectors.contract import Account, Config, Connector, ConnectorError, ConsentPending, TaskSyncConfig
+from connectors.contract import capabilities as capabilities_of
+from connectors.http import Unlimited
+from core import ids
+from core.errors import Conflict, NotFound, PlatformError
+from core.models import (
+    Binding,
+    Credential,
+    Delivery,
+    Integration,
+    OAuthAttempt,
+    RateBudget,
+    Subscription,
+    SyncRun,
+    Workspace,
+)
+from core.vault import VaultError
+from sync import lifecycle, oauth
+from sync.configuration import check_mappings, connector_class, parse_config, parse_credentials, stored_form
+from sync.credentials import awaits_consent, build, check, learn, load, save
+from sync.pull import new_run
+from sync.runtime import Lane, Runtime
+from sync.subscriptions import registered
+
+log = structlog.get_logger()
+
+PACE_ONLY = frozenset({"poll_seconds"})
+"""Config keys that change when we look, not what an item means: no item has to be read again for them."""
+
+POLL_SECONDS = 300
+"""For connectors whose config does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """Credentials and what the vendor said of them: an account, or that consent is still to come and why."""
+
+    mode: str
+    values: Mapping[str, Any]
+    account: Account | None
+    pending: tuple[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"_Proof(mode={self.mode!r})"
+
+
+# --- connect ------------------------------------------------------------------------------------------
+
+
+def create(
+    rt: Runtime,
+    *,
+    workspace: Workspace,
+    actor: str,
+    token_id: str | None,
+    type: str,
+    name: str,
+    config: Mapping[str, Any],
+    credentials: Mapping[str, Any] | None,
+) -> Integration:
+    """Connect a workspace to a vendor account. The new integration is `active`, or `pending_auth` where a person has
+    to consent first.
+
+    Raises Unprocessable for an unknown type, for config or credentials that do not fit or do not work, Conflict when
+    the same vendor project is connected already or the vendor can't be reached; then nothing is stored.
+    """
+    connector = connector_class(rt.registry, type)
+    parsed = parse_config(connector, config)
+    with rt.db.read() as session:
+        check_mappings(session, workspace, parsed)
+    proof = _prove(rt, connector, parsed, credentials or {})
+    with rt.db.write() as session:
+        integration = _new(rt, session, workspace, connector, name, parsed, actor)
+        session.add(integration)
+        session.flush()
+        _keep(rt, session, connector, integration, proof, actor)
+        data = {"type": type, "name": name, "status": integration.status}
+        lifecycle.record(session, integration, "integration.created", actor, data, rt)
+        lifecycle.audit(session, integration, "integration.created", actor, token_id, data, rt)
+    _ring(rt, integration)
+    return integration
+
+
+def _new(
+    rt: Runtime,
+    session: Session,
+    workspace: Workspace,
+    connector: type[Connector],
+    name: str,
+    config: Config,
+    actor: str,
+) -> Integration:
+    now = rt.clock()
+    return Integration(
+        id=ids.take_one(session, "INT", now),
+        organization_id=workspace.organization_id,
+        workspace_id=workspace.id,
+        type=connector.manifest.type,
+        name=name,
+        status="pending_auth",
+        config=stored_form(config),
+        capabilities=list(capabilities_of(connector)),
+        routes=_routes(config),
+        mapping_rev=1,
+        hook_id=secrets.token_urlsafe(24),
+        sync_status="healthy",
+        poll_seconds=_poll_seconds(config),
+        pull_failures=0,
+        clock_offset=0,
+        created_by=actor,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _prove(rt: Runtime, connector: type[Connector], config: Config, given: Mapping[str, Any]) -> _Proof:
+    """Validate credentials and try them at the vendor. Raises Unprocessable, Conflict."""
+    mode, _ = parse_credentials(connector, given)
+    values = {key: value for key, value in given.items() if value is not None}
+    if awaits_consent(connector, mode, values):
+        text = f"Somebody has to give consent at {connector.manifest.name}: open the address from oauth/start."
+        return _Proof(mode, values, None, ("consent_needed", text))
+    try:
+        account = check(rt, connector, config, mode, values)
+    except ConsentPending as pending:
+        return _Proof(mode, values, None, (pending.code, pending.text))
+    return _Proof(mode, learn(values, account), account)
+
+
+def _keep(
+    rt: Runtime, session: Session, connector: type[Connector], integration: Integration, proof: _Proof, actor: str
+) -> None:
+    """Store the credentials, and start the integration if they are proven."""
+    model = connector.manifest.credentials[proof.mode].model_validate(proof.values)
+    save(rt, session, integration.id, proof.mode, proof.values, model)
+    if proof.account is not None:
+        lifecycle.activate(session, integration, proof.account, actor, rt)
+        return
+    assert proof.pending is not None
+    integration.status = "pending_auth"
+    integration.status_code, integration.status_text = proof.pending
+    integration.next_pull_at = integration.next_subscription_at = None
+
+
+def _routes(config: Config) -> list[dict[str, Any]]:
+    """Where new tasks go, as `core.tasks` reads it: without knowing any connector's config."""
+    if not isinstance(config, TaskSyncConfig):
+        return []
+    fields = {"external", "service_line_id", "project_id", "create"}
+    return [mapping.model_dump(include=fields) for mapping in config.projects]
+
+
+def _poll_seconds(config: Config) -> int:
+    return int(getattr(config, "poll_seconds", POLL_SECONDS))
+
+
+def _ring(rt: Runtime, integration: Integration) -> None:
+    if integration.status == "active" and integration.next_pull_at is not None:
+        rt.ring(Lane.PULL, integration.id)
+
+
+# --- change -------------------------------------------------------------------------------------------
+
+
+def update(
+    rt: Runtime,
+    integration: Integration,
+    *,
+    actor: str,
+    token_id: str | None,
+    name: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    credentials: Mapping[str, Any] | None = None,
+) -> Integration:
+    """Change the name, config keys (merged over the stored ones) or credentials (replaced as a whole).
+
+    Whatever changes the meaning of items makes every item be read again. New credentials are proven first and bring
+    an integration in `error` back. Raises NotFound, Unprocessable, Conflict; then nothing is changed.
+    """
+    current, workspace = _present(rt, integration.id)
+    connector = connector_class(rt.registry, current.type)
+    parsed = parse_config(connector, {**current.config, **(config or {})})
+    with rt.db.read() as session:
+        check_mappings(session, workspace, parsed)
+    proof = _prove(rt, connector, parsed, credentials) if credentials is not None else None
+    with rt.db.write() as session:
+        row = lifecycle.locked(session, integration.id)
+        if row.status == "disconnected" or row.config != current.config:
+            raise Conflict(f"{row.id} was changed by somebody else meanwhile; look at it and try again.")
+        changed = _reconfigure(rt, session, row, parsed)
+        if name is not None and name != row.name:
+            row.name = name
+            changed.append("name")
+        if proof is not None:
+            _keep(rt, session, connector, row, proof, actor)
+            changed.append("credentials")
+        elif "config" in changed and row.account_id is not None:
+            lifecycle.refuse_double(session, row, row.account_id)
+        if changed:
+            row.updated_at = rt.clock()
+            lifecycle.record(session, row, "integration.updated", actor, {"fields": changed}, rt)
+            lifecycle.audit(session, row, "integration.updated", actor, token_id, {"fields": changed}, rt)
+    _ring(rt, row)
+    return row
+
+
+def _present(rt: Runtime, integration_id: str) -> tuple[Integration, Workspace]:
+    with rt.db.read() as session:
+        row = session.get(Integration, integration_id)
+        if row is None:
+            raise NotFound(f"Integration {integration_id} not found.")
+        if row.status == "disconnected":
+            raise Conflict(f"{row.id} is disconnected. Connect the account again as a new integration.")
+        return row, session.get_one(Workspace, row.workspace_id)
+
+
+def _reconfigure(rt: Runtime, session: Session, row: Integration, config: Config) -> list[str]:
+    """Set the config. Returns ["config"] if it changed."""
+    wanted = stored_form(config)
+    keys = {key for key in {*row.config, *wanted} if row.config.get(key) != wanted.get(key)}
+    if not keys:
+        return []
+    row.config = wanted
+    row.routes = _routes(config)
+    row.poll_seconds = _poll_seconds(config)
+    if keys - PACE_ONLY:
+        _read_again(rt, session, row)
+    return ["config"]
+
+
+def _read_again(rt: Runtime, session: Session, row: Integration) -> None:
+    """Every item is looked at once more, and the webhook is made for what is configured now."""
+    row.mapping_rev += 1
+    row.cursor = None
+    if row.status == "active" and "task_source" in row.capabilities:
+        row.next_pull_at = rt.clock()
+    subscription = session.get(Subscription, row.id)
+    if subscription is not None and subscription.state == "active":
+        subscription.state = "stale"
+        row.next_subscription_at = rt.clock()
+
+
+# --- disconnect ---------------------------------------------------------------------------------------
+
+
+def disconnect(rt: Runtime, integration: Integration, *, actor: str, token_id: str | None) -> Integration:
+    """End the connection: nothing more is sent or received, the secrets are gone, what was synced stays.
+
+    The vendor is told if it can be; what it says to that is in the audit record and never stands in the way.
+    """
+    current, _ = _present(rt, integration.id)
+    goodbyes = _say_goodbye(rt, current)
+    with rt.db.write() as session:
+        row = lifecycle.locked(session, integration.id)
+        if row.status == "disconnected":
+            return row
+        _end(rt, session, row)
+        lifecycle.record(session, row, "integration.disconnected", actor, {"type": row.type}, rt)
+        lifecycle.audit(session, row, "integration.disconnected", actor, token_id, goodbyes, rt)
+    return row
+
+
+def _say_goodbye(rt: Runtime, integration: Integration) -> dict[str, str]:
+    """Take the webhook down and give the tokens back; what could not be done, and why."""
+    failures: dict[str, str] = {}
+    for name, step in (("webhook", _unsubscribe), ("tokens", _revoke)):
+        try:
+            step(rt, integration)
+        except (ConnectorError, PlatformError, VaultError) as error:
+            failures[f"{name}_left_at_vendor"] = str(error)
+            log.warning("disconnect.incomplete", integration_id=integration.id, what=name, text=str(error))
+    return failures
+
+
+def _unsubscribe(rt: Runtime, integration: Integration) -> None:
+    with rt.db.read() as session:
+        row = session.get(Subscription, integration.id)
+        if row is None or not row.external_ids:
+            return
+        opened = load(rt, session, integration)
+    connector = connector_class(rt.registry, integration.type)
+    config = parse_config(connector, integration.config)
+    # The budget may be parked for an hour; this one call is not worth waiting for it.
+    connection = build(rt, connector, config, opened.mode, opened.values, Unlimited())
+    connection.connector.unsubscribe(registered(rt, row))
+
+
+def _revoke(rt: Runtime, integration: Integration) -> None:
+    with rt.db.read() as session:
+        opened = load(rt, session, integration)
+    oauth.revoke(rt, connector_class(rt.registry, integration.type), opened)
+
+
+def _end(rt: Runtime, session: Session, row: Integration) -> None:
+    now = rt.clock()
+    row.status, row.status_code, row.status_text = "disconnected", None, None
+    row.disconnected_at = row.updated_at = now
+    row.next_pull_at = row.next_push_at = row.next_inbox_at = row.next_sweep_at = row.next_subscription_at = None
+    for model in (Credential, Subscription, OAuthAttempt):
+        session.execute(delete(model).where(model.integration_id == row.id))
+    session.execute(delete(RateBudget).where(RateBudget.key == row.id))
+    gone = {"code": "disconnected", "text": "The integration was disconnected."}
+    session.execute(
+        sql_update(Binding)
+        .where(Binding.integration_id == row.id, Binding.owed)
+        .values(owed=False, reason_code=gone["code"], reason_text=gone["text"])
+    )
+    session.execute(
+        sql_update(Delivery)
+        .where(Delivery.integration_id == row.id, Delivery.state == "pending")
+        .values(state="ignored", error_code=gone["code"], error_text=gone["text"], finished_at=now)
+    )
+    session.execute(
+        sql_update(SyncRun)
+        .where(SyncRun.integration_id == row.id, SyncRun.status == "running")
+        .values(status="failed", error_code=gone["code"], error_text=gone["text"], finished_at=now)
+    )
+
+
+# --- sync ---------------------------------------------------------------------------------------------
+
+
+def request_sync(rt: Runtime, integration_id: str, *, actor: str, trigger: str = "manual") -> SyncRun:
+    """Make the integration sync now. A run that is going already is joined.
+
+    Raises NotFound, Conflict for an integration that is not active or has nothing to pull.
+    """
+    with rt.db.write() as session:
+        row = lifecycle.locked(session, integration_id)
+        if row.status != "active":
+            raise Conflict(f"{row.id} is {row.status}. {row.status_text or 'Connect it first.'}")
+        if "task_source" not in row.capabilities:
+            raise Conflict(f"{row.id} has nothing to sync: its connector ({row.type}) has no items to pull.")
+        run = session.scalar(select(SyncRun).where(SyncRun.integration_id == row.id, SyncRun.status == "running"))
+        if run is None:
+            run = new_run(row.id, ids.take_one(session, "SYNC", rt.clock()), trigger, actor, rt.clock())
+            session.add(run)
+            row.next_pull_at = rt.clock()
+            data = {"sync_id": run.id, "trigger": trigger}
+            lifecycle.audit(session, row, "integration.sync_requested", actor, None, data, rt)
+    rt.ring(Lane.PULL, integration_id)
+    return run

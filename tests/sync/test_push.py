@@ -1,0 +1,373 @@
+"""Writing back: once, only what differs, and nothing that anybody changed meanwhile is lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from connectors.contract import Refusal, RemoteUser
+from core.models import Binding, Integration, Task
+from sync.push import push
+from tests.sync.conftest import connect, toy_config
+from tests.sync.engine import Both
+
+
+@pytest.fixture
+def both(runtime, vendor, tenant, integration):
+    from sync.subscriptions import keep_subscription
+
+    keep_subscription(runtime, integration.id)
+    return Both(runtime, vendor, tenant, integration)
+
+
+def item_of(both, **fields):
+    """One item, already tied to its task."""
+    item = both.vendor.add(title="Start", **fields)
+    both.deliver()
+    both.vendor.calls.clear()
+    return item
+
+
+# --- edits --------------------------------------------------------------------------------------------
+
+
+def test_a_status_change_reaches_the_vendor_in_one_call_and_its_echo_does_nothing(both, vendor):
+    item = item_of(both)
+    both.change(both.task().id, status="done")
+    assert both.push() == 1
+    assert vendor.items[item.id].state == "closed"
+    assert both.calls("update_task") == 1
+    version = both.task().version
+    both.deliver()
+    assert both.push() == 0
+    assert both.calls("update_task", "fetch_tasks") == 1
+    assert both.task().version == version
+    both.assert_equal()
+
+
+def test_only_the_fields_that_differ_are_sent(both, vendor, monkeypatch):
+    item_of(both, state="qa")
+    sent = []
+    real = type(vendor).edit
+    monkeypatch.setattr(type(vendor), "edit", lambda self, id_, **f: (sent.append(f), real(self, id_, **f))[1])
+    both.change(both.task().id, title="Renamed")
+    both.push()
+    assert sent == [{"title": "Renamed"}]
+    assert vendor.items[both.binding().external_id].state == "qa"
+
+
+def test_two_people_editing_two_fields_at_once_both_keep_their_edit(both, vendor):
+    item = item_of(both)
+    both.change(both.task().id, title="Ours")
+    vendor.edit(item.id, priority="p1")
+    both.deliver()
+    both.push()
+    assert (vendor.items[item.id].title, vendor.items[item.id].priority) == ("Ours", "p1")
+    assert (both.task().title, both.task().priority) == ("Ours", "critical")
+    both.assert_equal()
+
+
+def test_both_edits_survive_when_the_vendors_was_not_seen_before_the_write(both, vendor):
+    item = item_of(both)
+    vendor.edit(item.id, priority="p1")
+    both.change(both.task().id, title="Ours")
+    both.push()
+    both.deliver()
+    both.assert_equal()
+    assert both.task().priority == "critical"
+
+
+def test_a_value_overwritten_unseen_is_in_the_history_as_the_loser(both, vendor):
+    item = item_of(both)
+    vendor.edit(item.id, title="Theirs")
+    vendor.outbox.clear()
+    both.change(both.task().id, title="Ours")
+    both.push()
+    (lost,) = both.history("lost")
+    assert (lost.change, lost.old, lost.new, lost.rule) == ("title", "Theirs", "Ours", "conflict_latest")
+    assert vendor.items[item.id].title == "Ours"
+    both.assert_equal()
+
+
+def test_a_value_overwritten_unseen_comes_back_where_the_vendor_has_the_last_word(runtime, vendor, tenant):
+    config = toy_config(tenant, conflict={"title": "external"})
+    both = Both(runtime, vendor, tenant, connect(runtime, tenant, config=config))
+    item = vendor.add(title="Start")
+    both.poll()
+    vendor.edit(item.id, title="Theirs")
+    both.change(both.task().id, title="Ours")
+    both.push()
+    both.push()
+    assert vendor.items[item.id].title == both.task().title == "Theirs"
+    assert [(h.old, h.new, h.rule) for h in both.history()] == [
+        ("Start", "Ours", None),
+        ("Ours", "Theirs", "conflict_external"),
+    ]
+    both.assert_equal()
+
+
+def test_an_edit_made_during_the_write_stays_owed_and_is_sent_next(both, vendor, monkeypatch):
+    item = item_of(both)
+    task_id = both.task().id
+    both.change(task_id, title="First")
+    real = type(vendor).edit
+
+    def edited_meanwhile(self, id_, **fields):
+        if fields.get("title") == "First":
+            both.change(task_id, title="Second")
+        return real(self, id_, **fields)
+
+    monkeypatch.setattr(type(vendor), "edit", edited_meanwhile)
+    both.push()
+    assert vendor.items[item.id].title == "Second"
+    both.assert_equal()
+
+
+def test_an_assignee_is_found_by_address_once_and_unassigned_as_nobody(both, vendor):
+    vendor.person("u2", "bob@apex.test")
+    item = item_of(both)
+    both.change(both.task().id, assignee_id=both.tenant.bob_id)
+    both.push()
+    assert vendor.items[item.id].assignee == "u2"
+    both.change(both.task().id, assignee_id=None)
+    both.push()
+    both.change(both.task().id, assignee_id=both.tenant.bob_id)
+    both.push()
+    assert vendor.items[item.id].assignee == "u2"
+    assert both.calls("find_user") == 1
+
+
+def test_an_assignee_unknown_to_the_vendor_is_refused_with_a_sentence_and_not_tried_forever(both, vendor):
+    item_of(both)
+    both.change(both.task().id, assignee_id=both.tenant.bob_id, title="With Bob")
+    both.push()
+    binding = both.binding()
+    assert binding.refused["assignee"]["code"] == "no_vendor_user"
+    assert not binding.owed
+    assert vendor.items[binding.external_id].title == "With Bob"
+    both.deliver()
+    assert both.push() == 0
+    assert both.task().assignee_id == both.tenant.bob_id
+
+
+def test_a_field_the_vendor_refuses_is_remembered_and_tried_again_when_it_changes(both, vendor):
+    item_of(both)
+    vendor.refuses["status"] = Refusal("needs_human", "There is no way to that status.")
+    both.change(both.task().id, status="done")
+    both.push()
+    assert both.binding().refused["status"]["code"] == "needs_human"
+    assert both.push() == 0
+    vendor.refuses.clear()
+    both.change(both.task().id, status="in_progress")
+    both.push()
+    assert vendor.items[both.binding().external_id].state == "doing"
+    both.assert_equal()
+
+
+def test_a_version_conflict_is_settled_by_looking_again(both, vendor):
+    vendor.checks_versions = True
+    item = item_of(both)
+    vendor.edit(item.id, priority="p1")
+    vendor.outbox.clear()
+    both.change(both.task().id, title="Ours")
+    both.push()
+    both.rt.clock.advance(seconds=10)
+    both.push()
+    both.assert_equal()
+    assert both.task().priority == "critical"
+
+
+def test_writing_to_an_item_deleted_meanwhile_ends_its_binding(both, vendor):
+    item = item_of(both)
+    vendor.delete(item.id)
+    vendor.outbox.clear()
+    both.change(both.task().id, title="Too late")
+    both.push()
+    assert both.binding().state == "ended"
+    assert (both.task().title, both.task().status) == ("Too late", "cancelled")
+
+
+def test_a_lost_answer_is_repeated_harmlessly(both, vendor, clock):
+    item = item_of(both)
+    both.change(both.task().id, title="Ours")
+    vendor.fail("update_task", None)
+    assert both.push() == 0
+    assert both.binding().reason_code == "transient"
+    clock.advance(seconds=6)
+    assert both.push() == 1
+    assert vendor.items[item.id].title == "Ours"
+    both.assert_equal()
+
+
+def test_one_item_the_vendor_rejects_does_not_hold_up_its_neighbours_and_waits_for_a_hand(both, vendor):
+    first, second = vendor.add(title="One"), vendor.add(title="Two")
+    both.deliver()
+    vendor.fail("update_task", 400)
+    for task in both.rows(Task):
+        both.change(task.id, title=task.title + "!")
+    both.push()
+    assert {vendor.items[first.id].title, vendor.items[second.id].title} == {"One", "Two!"}
+    failed = next(b for b in both.rows(Binding) if b.failed_at)
+    assert failed.reason_code == "rejected"
+    integration = both.rows(Integration)[0]
+    assert (integration.sync_status, integration.sync_code) == ("degraded", "write_failed")
+    both.change(failed.task_id, title="One again")
+    both.push()
+    both.assert_equal()
+    assert both.rows(Integration)[0].sync_status == "healthy"
+
+
+def test_a_rate_limit_of_the_account_stops_the_lane_until_its_time(both, vendor, clock, runtime):
+    item_of(both)
+    both.change(both.task().id, title="Ours")
+    vendor.fail("update_task", 429, headers={"Retry-After": "90"})
+    both.push()
+    assert both.rows(Integration)[0].next_push_at == clock() + timedelta(seconds=90)
+    calls = len(vendor.calls)
+    clock.advance(seconds=60)
+    assert push(runtime, both.id) == 0
+    assert len(vendor.calls) == calls
+    clock.advance(seconds=31)
+    assert both.push() == 1
+
+
+# --- creation -----------------------------------------------------------------------------------------
+
+
+def test_a_new_task_becomes_one_item_with_our_marker(both, vendor):
+    task_id = both.create("Fresh", priority="high", description="words")
+    assert both.binding().state == "creating"
+    assert both.push() == 1
+    (item,) = vendor.items.values()
+    assert (item.title, item.priority, item.create_key) == ("Fresh", "p2", f"scrums-{task_id.lower()}")
+    assert both.task().external_id == item.key
+    both.deliver()
+    assert len(both.rows(Task)) == 1
+    both.assert_equal()
+
+
+def test_a_webhook_that_overtakes_the_answer_adopts_the_item(both, vendor, monkeypatch):
+    both.create("Overtaken")
+    real = type(vendor).add
+
+    def told_first(self, *args, **fields):
+        item = real(self, *args, **fields)
+        both.deliver()
+        return item
+
+    monkeypatch.setattr(type(vendor), "add", told_first)
+    assert both.push() == 1
+    assert len(both.rows(Task)) == 1
+    both.assert_equal()
+
+
+@pytest.mark.parametrize("healed_by", ["search", "webhook", "poll"])
+def test_an_item_whose_creation_was_cut_off_is_adopted_never_made_twice(both, vendor, clock, healed_by):
+    vendor.index_lag = timedelta(seconds=20)
+    both.create("Once")
+    vendor.fail("create_task", None)
+    assert both.push() == 0
+    assert both.binding().state == "creating"
+    if healed_by == "webhook":
+        both.deliver()
+    elif healed_by == "poll":
+        both.poll()
+    for _ in range(8):
+        clock.advance(seconds=20)
+        both.push()
+    assert both.calls("create_task") == 1
+    assert len(vendor.items) == 1
+    both.deliver()
+    both.assert_equal()
+
+
+def test_a_creation_that_never_arrived_is_sent_again_only_after_the_marker_was_looked_for_in_vain(both, vendor, clock):
+    both.create("Lost on the way")
+    vendor.fail("create_task", 500)
+    both.push()
+    clock.advance(seconds=6)
+    both.push()
+    assert vendor.items == {}
+    assert both.binding().reason_code == "create_unclear"
+    for _ in range(5):
+        clock.advance(seconds=30)
+        both.push()
+    assert both.calls("find_created") >= 2
+    assert len(vendor.items) == 1
+    both.assert_equal()
+
+
+def test_a_worker_killed_between_the_call_and_the_commit_leaves_one_item(both, vendor, clock, monkeypatch):
+    from sync.push import _Pusher
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_args):
+        raise Killed
+
+    both.create("Survivor")
+    monkeypatch.setattr(_Pusher, "_settle", killed)
+    with pytest.raises(Killed):
+        both.push()
+    monkeypatch.undo()
+    for _ in range(8):
+        clock.advance(seconds=40)
+        both.push()
+    assert len(vendor.items) == 1
+    assert both.calls("create_task") == 1
+    both.assert_equal()
+
+
+def test_an_edit_made_before_the_cut_off_item_was_adopted_is_sent_afterwards(both, vendor, clock):
+    task_id = both.create("Draft")
+    vendor.fail("create_task", None)
+    both.push()
+    both.change(task_id, title="Final")
+    clock.advance(seconds=6)
+    both.push()
+    both.push()
+    (item,) = vendor.items.values()
+    assert item.title == "Final"
+    both.assert_equal()
+
+
+def test_a_refused_connection_is_no_unclear_creation(both, vendor, clock):
+    both.create("Plain retry")
+    vendor.fail("create_task", 429, headers={"Retry-After": "5"})
+    both.push()
+    assert both.binding().called_at is None
+    clock.advance(seconds=6)
+    both.push()
+    assert both.calls("find_created") == 0
+    both.assert_equal()
+
+
+def test_a_copy_of_an_item_made_by_a_person_becomes_a_task_of_its_own_although_it_carries_our_marker(both, vendor):
+    both.create("Original")
+    both.push()
+    (item,) = vendor.items.values()
+    vendor.add(title="Copy", create_key=item.create_key)
+    both.deliver()
+    assert {task.title for task in both.rows(Task)} == {"Original", "Copy"}
+    both.assert_equal()
+
+
+def test_of_two_integrations_the_mapping_decides_which_one_gets_the_item(runtime, vendor, tenant):
+    first = connect(runtime, tenant, name="General", config=toy_config(tenant) | {"projects": [{"external": "TOY"}]})
+    second = connect(runtime, tenant, name="Line", config=toy_config(tenant, "LINE"))
+    both = Both(runtime, vendor, tenant, second)
+    both.create("For the line")
+    assert [b.integration_id for b in both.rows(Binding)] == [second.id]
+    assert first.id != second.id
+
+
+def test_the_assignee_of_a_new_task_goes_with_it(both, vendor):
+    vendor.people["u2"] = RemoteUser("u2", "Bob", "bob@apex.test")
+    both.create("Assigned", assignee_id=both.tenant.bob_id)
+    both.push()
+    (item,) = vendor.items.values()
+    assert item.assignee == "u2"
+    both.deliver()
+    both.assert_equal()
