@@ -16,6 +16,7 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     ColumnElement,
+    CursorResult,
     FromClause,
     LargeBinary,
     Table,
@@ -68,11 +69,13 @@ def insert_new(session: Session, table: FromClause, rows: Sequence[Row], *, key:
     return set(session.connection().execute(statement, list(rows)).scalars())
 
 
-def insert_missing(session: Session, table: FromClause, row: Row) -> None:
-    """Insert one row unless one with the same unique key is there already."""
+def insert_missing(session: Session, table: FromClause, row: Row) -> bool:
+    """Insert one row unless one with the same unique key is there already; True if it was inserted."""
     assert isinstance(table, Table)
     dialect = postgresql if _is_postgresql(session) else sqlite
-    session.execute(dialect.insert(table).values(**row).on_conflict_do_nothing())
+    result = session.execute(dialect.insert(table).values(**row).on_conflict_do_nothing())
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1
 
 
 def update_rows(session: Session, table: FromClause, rows: Sequence[Row], *, key: str) -> None:
@@ -84,7 +87,7 @@ def update_rows(session: Session, table: FromClause, rows: Sequence[Row], *, key
     if _is_postgresql(session):
         session.execute(_pg_update(table, columns, key), _arrays(table, columns, rows))
         return
-    values = {name: bindparam(f"v_{name}") for name in columns if name != key}
+    values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in columns if name != key}
     statement = update(table).where(and_(table.c[key] == bindparam(f"v_{key}"))).values(values)
     session.connection().execute(statement, [{f"v_{name}": row[name] for name in columns} for row in rows])
 

@@ -8,20 +8,26 @@ rows it works on are locked with `FOR UPDATE`. Neither may be open while a vendo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeDecorator
 
 SQLITE_BUSY_MS = 30_000
 """How long a SQLite writer waits for another: longer than any page's transaction, shorter than a lease."""
+
+MEETINGS = 3
+"""Tries of a transaction that keeps meeting others; more than two in a row means something is really wrong."""
+
+T = TypeVar("T")
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -92,6 +98,18 @@ class Database:
         # Closing ends the transaction too; a rollback would first forget what the rows held.
         with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
             yield session
+
+    def run(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in a write transaction, again if it met another one: a row that both were first to insert, a
+        deadlock. `work` must do nothing but use its session."""
+        for attempt in range(1, MEETINGS + 1):
+            try:
+                with self.write() as session:
+                    return work(session)
+            except (IntegrityError, OperationalError):
+                if attempt == MEETINGS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def close(self) -> None:
         """Give all connections back."""

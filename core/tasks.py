@@ -341,13 +341,13 @@ def find_route(
     one naming neither; between equals the older integration and the earlier entry win. None: the task stays here.
     """
     statement = (
-        select(Integration.id, Integration.routes)
+        select(Integration.id, Integration.routes, Integration.capabilities)
         .where(Integration.workspace_id == workspace_id, Integration.status.in_(("active", "error")))
         .order_by(Integration.id)
     )
     best: tuple[int, str, str] | None = None
-    for integration_id, routes in session.execute(statement):
-        for route in routes:
+    for integration_id, routes, capabilities in session.execute(statement):
+        for route in routes if "task_sink" in capabilities else ():
             score = _fit(route, service_line_id, project_id)
             if score is not None and (best is None or score > best[0]):
                 best = (score, integration_id, route["external"])

@@ -36,7 +36,7 @@ def make_app(settings: Settings) -> Celery:
     """A Celery app for these settings; its tasks need `runtime()`."""
     celery = Celery("turnbuckle")
     celery.conf.update(
-        task_queues=[Queue(lane.value) for lane in Lane],
+        task_queues=[Queue(lane.value) for lane in Lane],  # type: ignore[no-untyped-call]  # kombu is untyped
         task_default_queue=Lane.PULL.value,
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
@@ -52,7 +52,8 @@ def make_app(settings: Settings) -> Celery:
 def _chosen(settings: Settings) -> dict[str, Any]:
     """What of Celery's configuration an operator chooses."""
     return {
-        "broker_url": settings.broker_url,
+        # Celery warns of a broker without a host, even of one in memory.
+        "broker_url": "memory://here" if settings.embedded else settings.broker_url,
         "broker_transport_options": {"polling_interval": MEMORY_POLL} if settings.embedded else {},
         "beat_schedule": {
             "tick": {

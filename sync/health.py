@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core import events
 from core.events import Fact
@@ -50,3 +50,15 @@ def mark_writes(session: Session, integration: Integration, now: datetime) -> No
     """A write was given up, or one that had been was paid: say so, unless something worse is being said already."""
     if integration.sync_status == "healthy" or integration.sync_code == "write_failed":
         mark_working(session, integration, now)
+
+
+def may_work(
+    session: Session, integration_id: str, not_before: InstrumentedAttribute[datetime | None], now: datetime
+) -> bool:
+    """Whether a lane has anything to try: the integration is active, and the vendor did not ask the lane to wait."""
+    able = select(Integration.id).where(
+        Integration.id == integration_id,
+        Integration.status == "active",
+        or_(not_before.is_(None), not_before <= now),
+    )
+    return session.scalar(able) is not None

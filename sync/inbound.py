@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import case, func, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as DbSession
 
 from connectors.contract import (
@@ -34,6 +35,7 @@ from core.bulk import among, update_rows
 from core.models import Delivery, Integration
 from sync.apply import Applied, Scope, apply_items
 from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault
+from sync.health import may_work
 from sync.leases import Lease, LeaseLost, hold
 from sync.pull import ring_owed
 from sync.runtime import Lane, Runtime
@@ -80,6 +82,8 @@ def _claim(rt: Runtime, lease: Lease, integration_id: str) -> list[Claimed]:
     now = rt.clock()
     with rt.db.write() as session:
         lease.guard(session)
+        if not may_work(session, integration_id, Integration.next_inbox_at, now):
+            return []
         ids = _due(session, integration_id, now)
         rows = session.scalars(select(Delivery).where(among(session, Delivery.id, ids)).order_by(Delivery.id)).all()
         session.execute(
@@ -120,8 +124,8 @@ def _work(rt: Runtime, lease: Lease, integration_id: str, batch: list[Claimed]) 
     """Read, refetch and reconcile a batch. What can't be told apart any more is tried one by one."""
     try:
         return with_refresh(rt, integration_id, Lane.INBOX, lambda session: _reconcile(rt, lease, session, batch))
-    except LeaseLost:
-        raise
+    except (LeaseLost, DBAPIError):
+        raise  # not the deliveries' fault: they stay due
     except ConnectorError as error:
         _postpone(rt, lease, integration_id, batch, error)
         return 0
@@ -138,15 +142,18 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
         _read(one, session)
     wanted = dict.fromkeys(id_ for one in batch for id_ in one.named)
     items: list[RemoteTask | Gone] = [task for one in batch for task in one.snapshots]
-    items += _fetch(session, list(wanted))
+    items += _fetch(lease, session, list(wanted))
     scope = Scope.of(session.integration, session.config, session.clock_offset())
     sources = {id_: f"delivery:{one.id}" for one in batch for id_ in _items_of(one)}
     now = rt.clock()
-    with rt.db.write() as db:
+
+    def settle(db: DbSession) -> Applied:
         lease.guard(db)
         applied = apply_items(db, scope, items, source="delivery", sources=sources, now=now)
         _finish(db, batch, applied, now)
-    ring_owed(rt, applied)
+        return applied
+
+    ring_owed(rt, rt.db.run(settle))
     return len(batch)
 
 
@@ -170,12 +177,16 @@ def _read(one: Claimed, session: Session) -> None:
                 one.ignored.append(signal)
 
 
-def _fetch(session: Session, ids: Sequence[str]) -> list[RemoteTask | Gone]:
+def _fetch(lease: Lease, session: Session, ids: Sequence[str]) -> list[RemoteTask | Gone]:
     source = session.connector
     assert isinstance(source, TaskSource)
     size = session.connector.manifest.refetch_batch
-    chunks = (ids[start : start + size] for start in range(0, len(ids), size))
-    return [item for chunk in chunks for item in source.fetch_tasks(chunk).values()]
+    items: list[RemoteTask | Gone] = []
+    for start in range(0, len(ids), size):
+        if start:
+            lease.extend()
+        items += source.fetch_tasks(ids[start : start + size]).values()
+    return items
 
 
 def _items_of(one: Claimed) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -33,7 +33,7 @@ from core.models import (
     Workspace,
 )
 from core.vault import VaultError
-from sync import lifecycle, oauth
+from sync import lifecycle, tokens
 from sync.configuration import check_mappings, connector_class, parse_config, parse_credentials, stored_form
 from sync.credentials import awaits_consent, build, check, learn, load, save
 from sync.pull import new_run
@@ -54,12 +54,9 @@ class _Proof:
     """Credentials and what the vendor said of them: an account, or that consent is still to come and why."""
 
     mode: str
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(repr=False)
     account: Account | None
     pending: tuple[str, str] | None = None
-
-    def __repr__(self) -> str:
-        return f"_Proof(mode={self.mode!r})"
 
 
 # --- connect ------------------------------------------------------------------------------------------
@@ -218,7 +215,8 @@ def update(
             row.updated_at = rt.clock()
             lifecycle.record(session, row, "integration.updated", actor, {"fields": changed}, rt)
             lifecycle.audit(session, row, "integration.updated", actor, token_id, {"fields": changed}, rt)
-    _ring(rt, row)
+    if changed != ["name"]:
+        _ring(rt, row)
     return row
 
 
@@ -284,7 +282,7 @@ def _say_goodbye(rt: Runtime, integration: Integration) -> dict[str, str]:
     for name, step in (("webhook", _unsubscribe), ("tokens", _revoke)):
         try:
             step(rt, integration)
-        except (ConnectorError, PlatformError, VaultError) as error:
+        except (ConnectorError, PlatformError, VaultError, tokens.GrantRefused) as error:
             failures[f"{name}_left_at_vendor"] = str(error)
             log.warning("disconnect.incomplete", integration_id=integration.id, what=name, text=str(error))
     return failures
@@ -306,7 +304,7 @@ def _unsubscribe(rt: Runtime, integration: Integration) -> None:
 def _revoke(rt: Runtime, integration: Integration) -> None:
     with rt.db.read() as session:
         opened = load(rt, session, integration)
-    oauth.revoke(rt, connector_class(rt.registry, integration.type), opened)
+    tokens.revoke(rt, connector_class(rt.registry, integration.type), opened)
 
 
 def _end(rt: Runtime, session: Session, row: Integration) -> None:

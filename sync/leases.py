@@ -19,9 +19,9 @@ from core.bulk import insert_missing
 from core.models import Lease as LeaseRow
 from sync.runtime import Runtime
 
-LEASE_TIME = timedelta(seconds=120)
-"""Longer than the slowest single step between two guards (a vendor call times out after 35 s, a page's write takes
-well under a second), short enough that a killed worker's lane is taken over while people wait."""
+LEASE_TIME = timedelta(seconds=60)
+"""Longer than the slowest step between two guards (a vendor call times out after 35 s, a page's write takes well under
+a second), short enough that a killed worker's lane is taken over while people wait."""
 
 
 class LeaseLost(Exception):

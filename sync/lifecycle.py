@@ -85,7 +85,8 @@ def activate(session: Session, integration: Integration, account: Account, actor
 
 def refuse_double(session: Session, integration: Integration, account_id: str) -> None:
     """One vendor project must not be synced twice into a workspace: every item would become two tasks."""
-    session.get_one(Workspace, integration.workspace_id, with_for_update=True)  # one at a time, or both would pass
+    # One at a time, or both would pass. Not a full lock: a new row's reference to the workspace would wait for it.
+    session.get_one(Workspace, integration.workspace_id, with_for_update={"key_share": True})
     others = session.scalars(
         select(Integration).where(
             Integration.workspace_id == integration.workspace_id,

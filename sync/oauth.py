@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from sqlalchemy import delete
 
-from connectors.contract import AuthFailed, BadPayload, Connector, ConnectorError, ConsentPending, OAuthFacts, Transient
-from connectors.http import HttpClient, Response, Unlimited
+from connectors.contract import AuthFailed, Connector, ConnectorError, ConsentPending, OAuthFacts, Transient
 from core.access import digest
 from core.errors import BadRequest, Conflict, Forbidden, NotFound
 from core.models import Credential, Integration, OAuthAttempt
@@ -29,12 +26,10 @@ from sync.configuration import connector_class, parse_config
 from sync.credentials import Opened, check, endpoints, learn, load, oauth_facts, save, with_app
 from sync.leases import Lease, LeaseLost, hold
 from sync.runtime import Lane, Runtime
+from sync.tokens import GrantRefused, Tokens, ask, merged, plain
 
 ATTEMPT_LIFETIME = timedelta(minutes=10)
 """Long enough to sign in at the vendor with a second factor, short enough that a leaked link is worthless."""
-
-TOKEN_TIMEOUT = 10.0
-"""Seconds for the whole token request. Well under a lease's time, so that the answer can still be stored under it."""
 
 EARLIEST = timedelta(seconds=60)
 EARLY_SHARE = 0.1
@@ -47,42 +42,6 @@ authorization server must not cost every call ten seconds."""
 WAIT_STEP = 0.25
 WAIT_STEPS = 60
 """How a worker waits for another one's refresh: 15 s in all, longer than a token request may take."""
-
-OPERATOR_PAUSE = timedelta(minutes=15)
-"""How often an app the vendor does not know is tried again: an operator has to mend it first."""
-
-DEAD_GRANTS = frozenset(
-    {"invalid_grant", "bad_refresh_token", "invalid_refresh_token", "bad_verification_code", "token_revoked"}
-)
-"""Error names by which vendors say that a code or refresh token is no good (`invalid_grant` is the standard's)."""
-
-BAD_APPS = frozenset(
-    {"invalid_client", "unauthorized_client", "incorrect_client_credentials", "invalid_client_id", "bad_client_secret"}
-)
-"""Error names by which vendors say that the app itself is wrong; consent would not help."""
-
-WORDS_KEPT = 200
-"""Characters of the vendor's own words in a text that people see."""
-
-
-class AppRefused(Transient):
-    """The vendor does not accept our app. It may work later, once an operator has mended the settings."""
-
-    code = "oauth_app_refused"
-
-
-class GrantRefused(Exception):
-    """The code or refresh token is dead; the text is the vendor's reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """A token answer. `refresh_token` is None when the old one goes on, `scopes` empty when the vendor says nothing."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    expires_at: datetime | None
-    scopes: tuple[str, ...]
 
 
 def redirect_uri(rt: Runtime, type_: str) -> str:
@@ -162,16 +121,16 @@ def complete(
     if iss is not None and _origin(iss) != _origin(facts.authorize_url.format(**endpoints(rt, connector))):
         raise BadRequest(f"The answer does not come from {connector.manifest.name} (its issuer differs). {again}")
     if error is not None or not code:
-        _write_down_refusal(rt, integration.id, _plain(f"{error or 'no code'} {error_description or ''}"), again)
+        raise _not_given(rt, integration.id, plain(f"{error or 'no code'} {error_description or ''}"), again)
     verifier = rt.vault.open(attempt.sealed, _attempt_label(attempt.state_digest))["verifier"]
-    form = {"grant_type": "authorization_code", "code": code or "", "redirect_uri": attempt.redirect_uri}
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": attempt.redirect_uri}
     try:
-        tokens = _ask(rt, connector, facts, opened, form | ({"code_verifier": verifier} if facts.pkce else {}))
+        tokens = ask(rt, connector, facts, opened, form | ({"code_verifier": verifier} if facts.pkce else {}))
     except GrantRefused as refused:
         raise Conflict(f"{connector.manifest.name} did not accept the authorization: {refused} {again}") from None
     except ConnectorError as failure:
         raise Conflict(f"{failure.text} {again}") from None
-    return _connect(rt, connector, integration, opened, _merged(connector, opened, tokens), attempt.actor, tokens)
+    return _connect(rt, connector, integration, opened, merged(connector, opened, tokens), attempt.actor, tokens)
 
 
 def _consentable(rt: Runtime, integration: Integration, opened: Opened) -> tuple[type[Connector], OAuthFacts, Opened]:
@@ -201,14 +160,14 @@ def _use_attempt(
         return attempt, integration, load(rt, session, integration)
 
 
-def _write_down_refusal(rt: Runtime, integration_id: str, words: str, again: str) -> None:
-    """The vendor sent no code: whoever looks at the integration learns why it still waits. Raises Conflict."""
+def _not_given(rt: Runtime, integration_id: str, words: str, again: str) -> Conflict:
+    """The vendor sent no code: whoever looks at the integration learns why it still waits."""
     text = f"The vendor did not give its consent: {words}. {again}"
     with rt.db.write() as session:
         integration = lifecycle.locked(session, integration_id)
         if integration.status == "pending_auth":
             integration.status_code, integration.status_text = "consent_refused", text
-    raise Conflict(text)
+    return Conflict(text)
 
 
 def _connect(
@@ -220,7 +179,7 @@ def _connect(
     actor: str,
     tokens: Tokens,
 ) -> Integration:
-    """Prove the new tokens and store them, unless the credentials were changed meanwhile."""
+    """Prove the new tokens, store them and start the integration."""
     config = parse_config(connector, integration.config)
     try:
         account = check(rt, connector, config, before.mode, values)
@@ -230,15 +189,14 @@ def _connect(
     assert facts is not None
     if tokens.scopes and not account.scopes and not account.missing_scopes:
         missing = tuple(scope for scope in facts.scopes if scope not in tokens.scopes)
-        account = type(account)(account.id, account.name, tokens.scopes, missing, account.learned)
+        account = replace(account, scopes=tokens.scopes, missing_scopes=missing)
     values = learn(values, account)
     with rt.db.write() as session:
         row = lifecycle.locked(session, integration.id)
-        credential = session.get(Credential, integration.id, with_for_update=True)
-        if credential is None or credential.version != before.version:
-            raise Conflict(
-                f"The credentials of {integration.id} were changed meanwhile. Start the authorization again."
-            )
+        now = load(rt, session, row)
+        # A refresh meanwhile is no matter, these tokens are newer; another app's tokens they must not be mixed with.
+        if (now.mode, now.values.get("client_id")) != (before.mode, before.values.get("client_id")):
+            raise Conflict(f"The credentials of {row.id} were replaced meanwhile. Start the authorization again.")
         model = connector.manifest.credentials[before.mode].model_validate(values)
         save(rt, session, row.id, before.mode, values, model)
         lifecycle.activate(session, row, account, actor, rt)
@@ -319,18 +277,18 @@ def _renewed(
 ) -> Tokens:
     """Ask for new tokens. Where a used refresh token works a while longer, one refusal may be a node that lags."""
     try:
-        return _ask(rt, connector, facts, opened, form)
+        return ask(rt, connector, facts, opened, form)
     except GrantRefused:
         if not facts.grace:
             raise
-        return _ask(rt, connector, facts, opened, form)
+        return ask(rt, connector, facts, opened, form)
 
 
 def _keep(
     rt: Runtime, lease: Lease, integration_id: str, connector: type[Connector], before: Opened, tokens: Tokens
 ) -> int:
     """Store the new tokens, unless the credentials were replaced meanwhile: what a person entered is newer."""
-    values = _merged(connector, before, tokens)
+    values = merged(connector, before, tokens)
     model = connector.manifest.credentials[before.mode].model_validate(values)
     try:
         with rt.db.write() as session:
@@ -345,107 +303,7 @@ def _keep(
         raise Transient("Renewing the access token took so long that another worker took over.", False) from None
 
 
-def revoke(rt: Runtime, connector: type[Connector], opened: Opened) -> None:
-    """Tell the vendor to forget the tokens, where it can be told (RFC 7009). Raises ConnectorError."""
-    facts = oauth_facts(connector, opened.mode)
-    token = opened.values.get("refresh_token") or opened.values.get("access_token")
-    if facts is None or facts.revoke_url is None or not token:
-        return
-    url = facts.revoke_url.format(**endpoints(rt, connector))
-    _post(rt, connector, facts, opened, url, {"token": str(token)})
-
-
-# --- the token endpoint -------------------------------------------------------------------------------
-
-
-def _ask(rt: Runtime, connector: type[Connector], facts: OAuthFacts, opened: Opened, form: dict[str, str]) -> Tokens:
-    """One token request, sent once. Raises GrantRefused, AppRefused, Transient, RateLimited, BadPayload."""
-    url = facts.token_url.format(**endpoints(rt, connector))
-    http, response = _post(rt, connector, facts, opened, url, form)
-    answer = _json(response)
-    if response.status >= 400 or "access_token" not in answer:
-        raise _refusal(connector, http, response, answer)
-    expires_in = _seconds(answer.get("expires_in"))
-    return Tokens(
-        access_token=str(answer["access_token"]),
-        refresh_token=answer.get("refresh_token") or None,
-        expires_at=rt.clock() + expires_in if expires_in else None,
-        scopes=tuple(str(answer.get("scope") or "").replace(",", " ").split()),
-    )
-
-
-def _post(
-    rt: Runtime, connector: type[Connector], facts: OAuthFacts, opened: Opened, url: str, form: dict[str, str]
-) -> tuple[HttpClient, Response]:
-    app = with_app(rt, connector, opened.mode, opened.values)
-    client_id, client_secret = str(app.get("client_id") or ""), str(app.get("client_secret") or "")
-    hidden = [client_secret, *(form.get(name, "") for name in ("code", "refresh_token", "code_verifier", "token"))]
-    # Token endpoints are not part of the API's rate limits.
-    http = HttpClient(
-        transport=rt.transport,
-        budget=Unlimited(),
-        now=rt.clock,
-        secrets=hidden,
-        read_timeout=TOKEN_TIMEOUT,
-        total_timeout=TOKEN_TIMEOUT,
-    )
-    headers = {}
-    if facts.client_auth == "basic":
-        pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"
-        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    else:
-        form = {**form, "client_id": client_id, "client_secret": client_secret}
-    body: dict[str, Any] = {"json": form} if facts.token_body == "json" else {"form": form}  # noqa: S105
-    # These statuses carry an OAuth error by name; the others are told apart by the client.
-    return http, http.request("POST", url, headers=headers, allow=(400, 401, 403), **body)
-
-
-def _refusal(connector: type[Connector], http: HttpClient, response: Response, answer: Mapping[str, Any]) -> Exception:
-    """What an answer without tokens means; some vendors give it with a 200."""
-    error, described = str(answer.get("error") or ""), str(answer.get("error_description") or "")
-    words = http.redact(_plain(f"{error} {described}")) or f"status {response.status} without an explanation"
-    # Atlassian says `unauthorized_client: refresh_token is invalid` for a dead one.
-    if error in DEAD_GRANTS or (error in BAD_APPS and "refresh" in described.lower()):
-        return GrantRefused(f"{words}.")
-    name = connector.manifest.name
-    if response.status < 400 and not error:
-        return BadPayload(f"{name}'s token endpoint answered {response.status} without an access token.")
-    settings = f"TURNBUCKLE_OAUTH_APPS__{connector.manifest.type.upper()}"
-    return AppRefused(
-        f"{name} does not accept our OAuth app ({words}): check the client id and secret in {settings} or in the "
-        "integration's credentials, and the redirect address registered with the app.",
-        maybe_done=False,
-        retry_at=None,
-    )
-
-
-def _merged(connector: type[Connector], before: Opened, tokens: Tokens) -> dict[str, Any]:
-    """The credentials with the new tokens, as far as the connector's model has fields for them."""
-    fresh = {
-        "access_token": tokens.access_token,
-        "refresh_token": tokens.refresh_token or before.values.get("refresh_token"),
-        "expires_at": tokens.expires_at.isoformat() if tokens.expires_at else None,
-    }
-    fields = connector.manifest.credentials[before.mode].model_fields
-    return {**before.values, **{name: value for name, value in fresh.items() if name in fields}}
-
-
-def _json(response: Response) -> dict[str, Any]:
-    """The answer's JSON object, empty when it is something else."""
-    try:
-        answer = json.loads(response.content)
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _seconds(value: Any) -> timedelta | None:
-    """`expires_in`, which some vendors send as text. None: not said, and the token is used until it is refused."""
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        return None
-    return timedelta(seconds=seconds) if seconds > 0 else None
+# --- small parts --------------------------------------------------------------------------------------
 
 
 def _challenge(verifier: str) -> dict[str, str]:
@@ -463,9 +321,3 @@ def _attempt_label(state_digest: str) -> str:
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc
-
-
-def _plain(text: str) -> str:
-    """Foreign words on one short line of printable text."""
-    line = "".join(char for char in " ".join(text.split()) if char.isprintable())
-    return line[:WORDS_KEPT]

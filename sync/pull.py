@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session as DbSession
 
 from connectors.contract import AuthFailed, ConnectorError, RateLimited, TaskPage, TaskSource, Transient
 from core import ids
@@ -22,14 +24,15 @@ from core.models import Integration, SyncRun
 from sync.apply import Applied, Scope, apply_items
 from sync.failures import Fault, backoff
 from sync.health import mark_sync_status, mark_working
-from sync.leases import Lease, LeaseLost, hold
+from sync.leases import LEASE_TIME, Lease, LeaseLost, hold
 from sync.runtime import Lane, Runtime
 from sync.sessions import Session, with_refresh
 
 log = structlog.get_logger()
 
-CLAIM = timedelta(minutes=10)
-"""How long a run is left alone by the tick after its last sign of life. A killed worker's run is found again then."""
+CLAIM = LEASE_TIME + timedelta(seconds=5)
+"""How long the tick leaves a run alone after its last sign of life: when a killed worker's lease has run out, the run
+is found again."""
 
 FAILED_AFTER = 3
 """Failures in a row after which the integration counts as failed instead of degraded: one or two happen every day."""
@@ -65,6 +68,8 @@ def pull(rt: Runtime, integration_id: str) -> Pulled | None:
             return _finish(rt, lease, integration_id, run_id, "partial")
         except ConnectorError as error:
             return _fail(rt, lease, integration_id, run_id, error)
+        except DBAPIError:
+            raise  # the database's trouble is not the connector's: the run stays open and the tick finds it again
         except Exception as error:
             # A fault in a plugin (or in us) must not leave the run open without a reason; it is not ours to hide.
             _fail(rt, lease, integration_id, run_id, Fault(error))
@@ -135,20 +140,25 @@ def _ahead(pages: Iterator[TaskPage], depth: int) -> Iterator[TaskPage]:
 def _store(rt: Runtime, lease: Lease, scope: Scope, run_id: str, page: TaskPage) -> None:
     """Reconcile the page and move the cursor, in one transaction."""
     now = rt.clock()
-    with rt.db.write() as session:
+
+    def store(session: DbSession) -> tuple[Applied, bool]:
         lease.guard(session)
         applied = apply_items(session, scope, page.tasks, source=run_id, now=now)
         moved = session.execute(
             update(Integration)
             .where(Integration.id == scope.integration_id, Integration.mapping_rev == scope.mapping_rev)
             .values(cursor=page.cursor, next_pull_at=now + CLAIM)
+            .returning(Integration.id)
             .execution_options(synchronize_session=False)
         )
         run = session.get_one(SyncRun, run_id)
         run.counts = add_counts(run.counts, applied, len(page.tasks))
         run.total = page.total if page.total is not None else run.total
+        return applied, moved.first() is not None
+
+    applied, same_mapping = rt.db.run(store)
     ring_owed(rt, applied)
-    if moved.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
+    if not same_mapping:
         raise Remapped
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import update
 
-from connectors.contract import AuthFailed, Transient
+from connectors.contract import AuthFailed, BadPayload, RateLimited, Transient
 from connectors.http import HttpClient
 from core.errors import Conflict, NotFound
 from core.models import Integration
@@ -122,7 +122,7 @@ def _fresh(rt: Runtime, integration: Integration, opened: Opened, allow: Collect
         return opened
     try:
         oauth.refresh(rt, integration.id, opened.version)
-    except Transient:
+    except (Transient, RateLimited, BadPayload):
         if opened.expires_at is None or opened.expires_at <= rt.clock():
             raise
         return opened

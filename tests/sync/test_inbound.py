@@ -206,11 +206,11 @@ def test_a_worker_that_wakes_up_after_its_lease_was_taken_writes_nothing(both, v
     vendor.add(title="Contested")
     real = inbound._fetch
 
-    def sleepy(session, ids):
+    def sleepy(*args):
         clock.advance(minutes=10)
         with hold(runtime, f"inbox:{both.id}") as taken:
             assert taken is not None
-        return real(session, ids)
+        return real(*args)
 
     monkeypatch.setattr(inbound, "_fetch", sleepy)
     assert both.deliver() == 0

@@ -299,7 +299,7 @@ def test_a_creation_that_never_arrived_is_sent_again_only_after_the_marker_was_l
 
 
 def test_a_worker_killed_between_the_call_and_the_commit_leaves_one_item(both, vendor, clock, monkeypatch):
-    from sync.push import _Pusher
+    from sync.writes import Writer
 
     class Killed(BaseException):
         pass
@@ -308,7 +308,7 @@ def test_a_worker_killed_between_the_call_and_the_commit_leaves_one_item(both, v
         raise Killed
 
     both.create("Survivor")
-    monkeypatch.setattr(_Pusher, "_settle", killed)
+    monkeypatch.setattr(Writer, "settle", killed)
     with pytest.raises(Killed):
         both.push()
     monkeypatch.undo()

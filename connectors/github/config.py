@@ -1,0 +1,50 @@
+"""What a GitHub integration is configured with."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, SecretStr, StringConstraints
+
+from connectors.contract import Config, Credentials
+
+# GitHub's own rules: logins and organizations have up to 39 characters (managed users add "_company"), repositories
+# up to 100. A repository is named without its owner.
+Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+RepositoryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+
+
+class Event(StrEnum):
+    """The webhook events, as GitHub names them."""
+
+    PUSH = "push"
+    PULL_REQUEST = "pull_request"
+    PULL_REQUEST_REVIEW = "pull_request_review"
+    PULL_REQUEST_REVIEW_COMMENT = "pull_request_review_comment"
+    ISSUE_COMMENT = "issue_comment"
+    DEPLOYMENT = "deployment"
+    DEPLOYMENT_STATUS = "deployment_status"
+    WORKFLOW_RUN = "workflow_run"
+    RELEASE = "release"
+    ISSUES = "issues"
+
+
+class GitHubConfig(Config):
+    """Which repositories, and which of their events."""
+
+    organization: Login = Field(description="The organization or user that owns the repositories.")
+    repositories: list[RepositoryName] = Field(min_length=1, description="Names without the owner.")
+    events: list[Event] = Field(min_length=1, description="Webhook events of interest.")
+
+
+class InstallationCredentials(Credentials):
+    """The GitHub App's installation in the organization; GitHub names the id when the App is installed."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # GitHub's own API gives the id as a number
+
+    installation_id: str = Field(pattern=r"^[1-9][0-9]{0,18}$")
+
+
+class TokenCredentials(Credentials):
+    """A personal access token, classic or fine-grained."""
+
+    token: SecretStr = Field(min_length=1)

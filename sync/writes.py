@@ -1,0 +1,285 @@
+"""One write to a vendor: an update of what differs, or a creation that happens once; and the settling of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session as DbSession
+
+from connectors.contract import (
+    AuthFailed,
+    Conflict,
+    ConnectorError,
+    Expected,
+    Forbidden,
+    NotFound,
+    Priority,
+    RateLimited,
+    Refusal,
+    Rejected,
+    RemoteUser,
+    Rule,
+    Status,
+    TaskDraft,
+    TaskSink,
+    TaskWritten,
+    Transient,
+    UserDirectory,
+)
+from core.bulk import among
+from core.clock import epoch_ms
+from core.models import Binding, Integration, Task, User
+from core.tasks import COLUMNS, Change, Ledger, TaskRef
+from sync import people
+from sync.apply import Applied, Scope, apply_items, local_of
+from sync.failures import backoff
+from sync.health import mark_writes
+from sync.leases import Lease
+from sync.pull import ring_owed
+from sync.reconcile import Agreed, Fingerprint, Reason, base_from_json, base_to_json, fingerprint, owed_fields
+from sync.runtime import Runtime
+from sync.sessions import Session
+
+log = structlog.get_logger()
+
+SEARCHES = 2
+"""How often a marker must not be found before an item counts as not created: vendors' search lags behind writes."""
+
+
+READ_ONLY = Refusal("read_only", "This connector only reads: the value stays here and is not written to the vendor.")
+
+
+CERTAINLY_NOT_DONE = (AuthFailed, Forbidden, NotFound, Conflict, RateLimited, Rejected)
+"""Errors by which the vendor says that it made nothing. Anything else leaves it open whether an item exists now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """One binding that is owed a write, and its task, as read just now."""
+
+    binding: Binding
+    task: Task
+
+    @property
+    def ref(self) -> str:
+        """For the log."""
+        return f"{self.task.id} ({self.binding.external_key or self.binding.create_key})"
+
+
+@dataclass
+class Writer:
+    """Writes to one integration's vendor, under the push lane's lease."""
+
+    rt: Runtime
+    lease: Lease
+    session: Session
+
+    @property
+    def scope(self) -> Scope:
+        """The integration, with what its connector has learnt of the vendor's clock by now."""
+        return Scope.of(self.session.integration, self.session.config, self.session.clock_offset())
+
+    @property
+    def sink(self) -> TaskSink:
+        """The connector, which can write (or nothing would be owed to it)."""
+        connector = self.session.connector
+        assert isinstance(connector, TaskSink)
+        return connector
+
+    # --- an item that exists ------------------------------------------------------------------------
+
+    def update(self, debt: Debt) -> bool:
+        """Send what differs from the base. True: settled. Raises what the connector raises."""
+        base = base_from_json(debt.binding.base)
+        owed = owed_fields(base, local_of(debt.task), _refused(debt.binding))
+        if not isinstance(self.session.connector, TaskSink):
+            return self.settle(debt, owed, None, dict.fromkeys(owed, READ_ONLY))
+        changes, refused = self._in_vendor_words(owed, debt.binding.container)
+        if not changes:
+            return self.settle(debt, owed, None, refused)
+        expected = Expected(debt.binding.watermark, {name: _text(agreed.there) for name, agreed in base.items()})
+        written = self.sink.update_task(str(debt.binding.external_id), changes, expected)
+        return self.settle(debt, owed, written, refused | dict(written.refused))
+
+    def _in_vendor_words(
+        self, owed: Mapping[str, str | None], container: str
+    ) -> tuple[dict[str, str | RemoteUser | None], dict[str, Refusal]]:
+        """The changes with the assignee as the vendor's person; refused at once where nobody there is that user."""
+        changes: dict[str, str | RemoteUser | None] = dict(owed)
+        user_id = owed.get("assignee")
+        if user_id is None:
+            return changes, {}
+        person = self._account(user_id, container)
+        if person is not None:
+            return changes | {"assignee": person}, {}
+        del changes["assignee"]
+        text = f"{user_id} has no account at the vendor that may be assigned here; invite them there, or map them."
+        return changes, {"assignee": Refusal("no_vendor_user", text)}
+
+    def _account(self, user_id: str, container: str) -> RemoteUser | None:
+        """The vendor's person behind a user: as met before, else looked up by address and remembered."""
+        with self.rt.db.read() as db:
+            known = people.account_of(db, self.scope.integration_id, user_id)
+            user = db.get(User, user_id)
+        directory = self.session.connector
+        if known is not None or user is None or not isinstance(directory, UserDirectory):
+            return known
+        person = directory.find_user(user.email, container)
+        if person is not None:
+            with self.rt.db.write() as db:
+                self.lease.guard(db)
+                people.remember(db, self.scope.integration_id, user_id, person, self.rt.clock())
+        return person
+
+    # --- an item to be created ----------------------------------------------------------------------
+
+    def create(self, debt: Debt) -> bool:
+        """Create the item, unless an earlier call may have: then its marker is looked for first. True: settled."""
+        if debt.binding.called_at is not None and not self._surely_absent(debt, debt.binding.called_at):
+            return False
+        values = local_of(debt.task).values
+        changes, refused = self._in_vendor_words({"assignee": values["assignee"]}, debt.binding.container)
+        person = changes.get("assignee")
+        draft = TaskDraft(
+            container=debt.binding.container,
+            title=debt.task.title,
+            description=debt.task.description,
+            status=Status(debt.task.status),
+            priority=Priority(debt.task.priority),
+            assignee=person if isinstance(person, RemoteUser) else None,
+        )
+        intended = {name: Agreed(fingerprint(value), known=False) for name, value in values.items()}
+        self._mark_called(debt, intended)
+        try:
+            written = self.sink.create_task(draft, str(debt.binding.create_key))
+        except ConnectorError as error:
+            sent_nothing = isinstance(error, Transient) and not error.maybe_done
+            if sent_nothing or isinstance(error, CERTAINLY_NOT_DONE):
+                self._unmark_called(debt)
+            raise
+        return self.settle(debt, values, written, refused | dict(written.refused))
+
+    def _surely_absent(self, debt: Debt, called_at: datetime) -> bool:
+        """After an unclear call: adopt the item if its marker is found; True once it was looked for long enough."""
+        found = self.sink.find_created(str(debt.binding.create_key))
+        now = self.rt.clock()
+        with self.rt.db.write() as db:
+            self.lease.guard(db)
+            if found:
+                db.execute(bindings(db, [debt.binding.id]).values(binding_key=self.scope.key(found[0].external_id)))
+                db.execute(bindings(db, [debt.binding.id]).values(external_id=found[0].external_id))
+                applied = apply_items(db, self.scope, found[:1], source="push:adopted", now=now)
+            else:
+                settled_at = called_at + self.session.connector.manifest.create_settle
+                wait = max(settled_at - now, timedelta(0)) if debt.binding.searches + 1 >= SEARCHES else timedelta(0)
+                next_at = max(now + wait, now + backoff(debt.binding.searches + 1))
+                text = "It is unclear whether the item was created; its marker is being searched for."
+                values = {"searches": debt.binding.searches + 1, "next_attempt_at": next_at}
+                values |= {"reason_code": "create_unclear", "reason_text": text}
+                db.execute(bindings(db, [debt.binding.id]).values(values))
+        if found:
+            if len(found) > 1:
+                others = ", ".join(item.key for item in found[1:])
+                log.warning("push.duplicate_items", debt=debt.ref, kept=found[0].key, others=others)
+            ring_owed(self.rt, applied)
+            return False
+        return debt.binding.searches >= SEARCHES and now >= settled_at
+
+    def _mark_called(self, debt: Debt, intended: Mapping[str, Agreed]) -> None:
+        """Commit that the call is about to be made, and with which values, before it is made."""
+        with self.rt.db.write() as db:
+            self.lease.guard(db)
+            values = {"called_at": self.rt.clock(), "searches": 0, "base": base_to_json(intended)}
+            db.execute(bindings(db, [debt.binding.id]).values(values))
+
+    def _unmark_called(self, debt: Debt) -> None:
+        with self.rt.db.write() as db:
+            self.lease.guard(db)
+            db.execute(bindings(db, [debt.binding.id]).values(called_at=None, searches=0))
+
+    # --- the answer ---------------------------------------------------------------------------------
+
+    def settle(
+        self, debt: Debt, owed: Mapping[str, str | None], written: TaskWritten | None, refused: Mapping[str, Refusal]
+    ) -> bool:
+        """Move the base to what was sent, remember what was refused, and reconcile the vendor's answer."""
+        now = self.rt.clock()
+
+        def in_one(db: DbSession) -> Applied:
+            self.lease.guard(db)
+            task = db.scalars(select(Task).where(Task.id == debt.task.id).with_for_update()).one()
+            binding = db.scalars(select(Binding).where(Binding.id == debt.binding.id)).one()
+            remembered = {name: _refusal(owed[name], refusal) for name, refusal in refused.items()}
+            binding.refused = {k: v for k, v in binding.refused.items() if k not in owed} | remembered
+            binding.attempts = 0
+            binding.failed_at = binding.reason_code = binding.reason_text = None
+            if written is None:
+                _settle_debt(binding, task, now)
+                return Applied()
+            sent = {n: Agreed(fingerprint(owed[n]), fingerprint(there)) for n, there in written.sent.items()}
+            binding.base = base_to_json(base_from_json(binding.base) | sent)
+            binding.binding_key = self.scope.key(written.remote.external_id)
+            binding.external_id = written.remote.external_id
+            ledger = Ledger(now, self.scope.integration_id, "push")
+            self._record_overwritten(db, ledger, task, written)
+            db.flush()
+            applied = apply_items(db, self.scope, [written.remote], source="push", now=now)
+            applied.owed |= ledger.write(db)
+            mark_writes(db, db.get_one(Integration, self.scope.integration_id), now)
+            return applied
+
+        ring_owed(self.rt, self.rt.db.run(in_one))
+        return True
+
+    def _record_overwritten(self, db: DbSession, ledger: Ledger, task: Task, written: TaskWritten) -> None:
+        """Our write replaced a value we had not seen. It lost by the field's rule, unless the rule says it wins: then
+        it becomes ours again, and the vendor is owed it back."""
+        ref = TaskRef(task.id, task.workspace_id, self.scope.organization_id, task.service_line_id)
+        for name, value in written.overwrote.items():
+            theirs = value.here
+            if name == "assignee" and value.there is not None:
+                theirs = people.user_of(db, self.scope.integration_id, value.there)
+            mine = getattr(task, COLUMNS[name])
+            rule = self.scope.conflict.get(name, Rule.LATEST)
+            if rule is not Rule.EXTERNAL or (name == "assignee" and theirs is None):
+                reason = Reason.CONFLICT_PLATFORM if rule is Rule.PLATFORM else Reason.CONFLICT_LATEST
+                ledger.lost(ref, Change(name, theirs, mine), reason)
+                continue
+            setattr(task, COLUMNS[name], theirs)
+            task.changed_at = task.changed_at | {name: epoch_ms(ledger.now)}
+            task.version += 1
+            task.updated_at = ledger.now
+            ledger.changed(ref, [Change(name, mine, theirs)], {name: Reason.CONFLICT_EXTERNAL})
+
+
+def _settle_debt(binding: Binding, task: Task, now: datetime) -> None:
+    """Nothing had to be sent: the debt is gone unless the task moved meanwhile."""
+    owed = owed_fields(base_from_json(binding.base), local_of(task), _refused(binding))
+    binding.owed = bool(owed)
+    binding.owed_since = binding.owed_since if owed else None
+    binding.next_attempt_at = now if owed else None
+    if not owed:
+        binding.agreed_at = now
+
+
+def bindings(db: DbSession, ids: list[int]) -> Any:
+    """An UPDATE of these bindings, still without values."""
+    return update(Binding).where(among(db, Binding.id, ids)).execution_options(synchronize_session=False)
+
+
+def _refused(binding: Binding) -> dict[str, Fingerprint]:
+    return {name: refusal["value"] for name, refusal in binding.refused.items()}
+
+
+def _refusal(value: str | None, refusal: Refusal) -> dict[str, Any]:
+    return {"value": fingerprint(value), "code": refusal.code, "text": refusal.text}
+
+
+def _text(there: Fingerprint) -> str | None:
+    """What we believe the vendor holds, as the connector gave it; a digest of a long text can't be given back."""
+    return there if there is None or isinstance(there, str) else None
