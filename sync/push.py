@@ -60,9 +60,7 @@ def push(rt: Runtime, integration_id: str) -> int:
         if lease is None:
             return 0
         try:
-            return with_refresh(
-                rt, integration_id, Lane.PUSH, lambda session: _pay(_Pusher(Writer(rt, lease, session)))
-            )
+            return with_refresh(rt, integration_id, Lane.PUSH, lambda session: _pay(Writer(rt, lease, session)))
         except LeaseLost:
             log.warning("push.lease_lost", integration_id=integration_id)
         except _Stop as stop:
