@@ -29,6 +29,11 @@ PREFIXES = {
 """Every kind of id there is; a new one needs a migration that makes its counter."""
 
 
+MILLION = 1_000_000
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+FIRST_LETTER = DIGITS.index("A")
+
+
 def take(session: Session, prefix: str, now: datetime, count: int = 1) -> list[str]:
     """`count` new ids of this kind, in order. They are used up even if the transaction rolls back (PostgreSQL)."""
     if count == 0:
@@ -44,7 +49,22 @@ def take(session: Session, prefix: str, now: datetime, count: int = 1) -> list[s
             {"count": count, "prefix": prefix},
         )
         numbers = range(last - count + 1, last + 1)
-    return [f"{prefix}-{now:%y}-{number:06d}" for number in numbers]
+    return [f"{prefix}-{now:%y}-{_serial(number)}" for number in numbers]
+
+
+def _serial(number: int) -> str:
+    """Six characters that sort as the numbers do: `000001` to `999999`, then `A00000` to `ZZZZZZ`.
+
+    A seventh digit would sort the millionth event before the second one, and lists are read in the order of ids.
+    """
+    if number < MILLION:
+        return f"{number:06d}"
+    rest, serial = number - MILLION + FIRST_LETTER * 36**5, ""
+    for _ in range(6):
+        rest, digit = divmod(rest, 36)
+        serial = DIGITS[digit] + serial
+    assert rest == 0, f"there are no more ids after {number}"
+    return serial
 
 
 def take_one(session: Session, prefix: str, now: datetime) -> str:

@@ -154,7 +154,11 @@ class Ledger:
             return set()
         statement = (
             update(Binding)
-            .where(among(session, Binding.task_id, self._owing), Binding.state != "ended")
+            .where(
+                among(session, Binding.task_id, self._owing),
+                Binding.state != "ended",
+                Binding.integration_id.in_(select(Integration.id).where(Integration.status != "disconnected")),
+            )
             .values(owed=True, owed_since=self.now, next_attempt_at=self.now, attempts=0, failed_at=None)
             .returning(Binding.integration_id)
             .execution_options(synchronize_session=False)

@@ -65,7 +65,8 @@ class Scope:
             type=integration.type,
             mapping_rev=integration.mapping_rev,
             conflict=config.conflict,
-            contexts={p.external: (p.service_line_id, p.project_id) for p in config.projects},
+            # Where several mappings name one vendor project, the first says where its items belong here.
+            contexts={p.external: (p.service_line_id, p.project_id) for p in reversed(config.projects)},
             clock_offset=clock_offset,
         )
 

@@ -16,6 +16,7 @@ from connectors.redaction import Redactor
 from connectors.registry import Registry, UnknownType
 from core.errors import Unprocessable
 from core.models import ProjectLabel, ServiceLine, Workspace
+from core.workspaces import settings_of
 
 SHORTEST_SECRET = 4
 """Shorter texts are no secrets, and replacing them would make an error unreadable."""
@@ -71,6 +72,11 @@ def check_mappings(session: Session, workspace: Workspace, config: Config) -> No
         return
     for number, mapping in enumerate(config.projects):
         path = f"config.projects.{number}"
+        if mapping.service_line_id is None and settings_of(workspace).require_task_service_line:
+            raise Unprocessable(
+                f"{path}.service_line_id: required, since workspace {workspace.id} wants a Service Line for every task "
+                "(require_task_service_line)."
+            )
         if mapping.service_line_id is not None:
             line = session.get(ServiceLine, mapping.service_line_id)
             if line is None or line.workspace_id != workspace.id:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import Text, cast, delete, or_, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.orm import Session
 
@@ -88,10 +89,10 @@ def create(
         integration = _new(rt, session, workspace, connector, name, parsed, actor)
         session.add(integration)
         session.flush()
-        _keep(rt, session, connector, integration, proof, actor)
-        data = {"type": type, "name": name, "status": integration.status}
+        data = {"type": type, "name": name}
         lifecycle.record(session, integration, "integration.created", actor, data, rt)
         lifecycle.audit(session, integration, "integration.created", actor, token_id, data, rt)
+        _keep(rt, session, connector, integration, proof, actor)
     _ring(rt, integration)
     return integration
 
@@ -248,6 +249,7 @@ def _read_again(rt: Runtime, session: Session, row: Integration) -> None:
     """Every item is looked at once more, and the webhook is made for what is configured now."""
     row.mapping_rev += 1
     row.cursor = None
+    retry_given_up(session, row.id, rt.clock())
     if row.status == "active" and "task_source" in row.capabilities:
         row.next_pull_at = rt.clock()
     subscription = session.get(Subscription, row.id)
@@ -337,7 +339,7 @@ def _end(rt: Runtime, session: Session, row: Integration) -> None:
 
 
 def request_sync(rt: Runtime, integration_id: str, *, actor: str, trigger: str = "manual") -> SyncRun:
-    """Make the integration sync now. A run that is going already is joined.
+    """Make the integration sync now, both ways. A run that is going already is joined.
 
     Raises NotFound, Conflict for an integration that is not active or has nothing to pull.
     """
@@ -354,5 +356,27 @@ def request_sync(rt: Runtime, integration_id: str, *, actor: str, trigger: str =
             row.next_pull_at = rt.clock()
             data = {"sync_id": run.id, "trigger": trigger}
             lifecycle.audit(session, row, "integration.sync_requested", actor, None, data, rt)
+        owing = retry_given_up(session, row.id, rt.clock())
     rt.ring(Lane.PULL, integration_id)
+    if owing:
+        rt.ring(Lane.PUSH, integration_id)
     return run
+
+
+def retry_given_up(session: Session, integration_id: str, now: datetime) -> bool:
+    """Writes that were given up and values the vendor refused are tried once more: somebody may have mended the cause.
+
+    Returns whether there were any.
+    """
+    refused = cast(Binding.refused, Text) != "{}"
+    retried = session.execute(
+        sql_update(Binding)
+        .where(
+            Binding.integration_id == integration_id,
+            Binding.state != "ended",
+            or_(Binding.failed_at.is_not(None), refused),
+        )
+        .values(owed=True, owed_since=now, next_attempt_at=now, attempts=0, failed_at=None, refused={})
+        .returning(Binding.id)
+    )
+    return retried.first() is not None

@@ -20,7 +20,9 @@ from sqlalchemy.orm import Session as DbSession
 
 from connectors.contract import AuthFailed, ConnectorError, RateLimited, TaskPage, TaskSource, Transient
 from core import ids
+from core.errors import PlatformError
 from core.models import Integration, SyncRun
+from core.vault import VaultError
 from sync.apply import Applied, Scope, apply_items
 from sync.failures import Fault, backoff
 from sync.health import mark_sync_status, mark_working
@@ -36,6 +38,16 @@ is found again."""
 
 FAILED_AFTER = 3
 """Failures in a row after which the integration counts as failed instead of degraded: one or two happen every day."""
+
+
+AUTH_RETRY = timedelta(hours=1)
+"""How often dead credentials are tried again: a vendor may have refused them by mistake, but must not be hammered."""
+
+
+class Unusable(ConnectorError):
+    """The integration can't be worked with as it is configured; the text says what the operator has to mend."""
+
+    code = "unusable"
 
 
 class Remapped(Exception):
@@ -64,6 +76,8 @@ def pull(rt: Runtime, integration_id: str) -> Pulled | None:
         except LeaseLost:
             log.warning("pull.lease_lost", integration_id=integration_id, run_id=run_id)
             return None
+        except (PlatformError, VaultError) as error:
+            return _fail(rt, lease, integration_id, run_id, Unusable(str(error)))
         except Remapped:
             return _finish(rt, lease, integration_id, run_id, "partial")
         except ConnectorError as error:
@@ -83,7 +97,7 @@ def _open_run(rt: Runtime, lease: Lease, integration_id: str) -> str | None:
     with rt.db.write() as session:
         lease.guard(session)
         integration = session.get(Integration, integration_id, with_for_update=True)
-        if integration is None or integration.status != "active":
+        if integration is None or integration.status not in ("active", "error"):
             return None
         run = session.scalar(
             select(SyncRun).where(SyncRun.integration_id == integration_id, SyncRun.status == "running")
@@ -204,8 +218,9 @@ def _fail(rt: Runtime, lease: Lease, integration_id: str, run_id: str, error: Co
         run.status = "partial" if run.counts.get("pages") else "failed"
         run.finished_at = now
         integration.pull_failures += 1
-        integration.next_pull_at = now + backoff(integration.pull_failures)
-        if not isinstance(error, AuthFailed):  # dead credentials have already said so, with what to do
+        refused = isinstance(error, AuthFailed)
+        integration.next_pull_at = now + (AUTH_RETRY if refused else backoff(integration.pull_failures))
+        if not refused:  # dead credentials have already said so, with what to do
             lasting = not isinstance(error, Transient) or integration.pull_failures >= FAILED_AFTER
             mark_sync_status(session, integration, "failed" if lasting else "degraded", error.code, error.text, now)
         log.warning("pull.failed", integration_id=integration_id, run_id=run.id, code=error.code, text=error.text)

@@ -19,6 +19,9 @@ from sync.runtime import Lane, Runtime
 LIVE = ("active",)
 """Integrations whose work goes on. One in `error` waits for a person: its credentials are dead."""
 
+PULLED = ("active", "error")
+"""Pulls go on in `error`, rarely: if the vendor takes the credentials again, the integration recovers by itself."""
+
 RING_MOST = 500
 """Integrations rung for per lane and tick; the rest are as due at the next one."""
 
@@ -62,7 +65,7 @@ def _due(now: datetime) -> Iterator[tuple[Lane, Select[Any]]]:
         .where(Delivery.state == "pending", Delivery.next_attempt_at <= now, Integration.status.in_(LIVE))
     )
     pull = select(Integration.id).where(
-        Integration.status.in_(LIVE),
+        Integration.status.in_(PULLED),
         or_(Integration.next_pull_at <= now, Integration.next_subscription_at <= now),
     )
     yield Lane.PUSH, owed.distinct().limit(RING_MOST)

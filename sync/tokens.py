@@ -164,5 +164,5 @@ def _seconds(value: Any) -> timedelta | None:
 
 def plain(text: str) -> str:
     """Foreign words on one short line of printable text."""
-    line = "".join(char for char in " ".join(text.split()) if char.isprintable())
-    return line[:WORDS_KEPT]
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:WORDS_KEPT]

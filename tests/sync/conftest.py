@@ -23,6 +23,7 @@ from core.db import Base, Database
 from core.models import IdCounter, Integration, Workspace
 from core.settings import OAuthApp, Settings
 from core.vault import Vault, new_key
+from sync import integrations
 from sync.runtime import Lane, Runtime
 from tests.services.servers import fresh_database
 from tests.sync.toy import BASIC, ToyVendor
@@ -192,8 +193,6 @@ def toy_config(tenant: Tenant, *containers: str, **more: Any) -> dict[str, Any]:
 
 def connect(rt: Runtime, tenant: Tenant, **changed: Any) -> Integration:
     """An active toy integration with a login and password; keyword arguments replace those of `create`."""
-    from sync import integrations
-
     arguments: dict[str, Any] = {
         "workspace": tenant.workspace,
         "actor": tenant.ann_id,

@@ -134,6 +134,15 @@ def test_a_fault_in_a_connector_closes_the_run_with_a_reason_and_is_raised(both,
     assert "secret value" not in run.error_text
 
 
+def test_an_integration_that_can_not_be_used_as_configured_says_what_to_mend(both, runtime):
+    with runtime.db.write() as session:
+        session.get_one(Integration, both.id).config = {"projects": []}
+    both.poll()
+    (run,) = both.rows(SyncRun)
+    assert (run.status, run.error_code) == ("failed", "unusable")
+    assert "config.projects" in run.error_text
+
+
 def test_a_user_who_appears_after_their_items_is_recognised_by_the_next_full_read(both, vendor, runtime, clock):
     from core import workspaces
 

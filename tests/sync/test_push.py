@@ -9,6 +9,7 @@ import pytest
 from connectors.contract import Refusal, RemoteUser
 from core.models import Binding, Integration, Task
 from sync.push import push
+from sync.runtime import Lane
 from tests.sync.conftest import connect, toy_config
 from tests.sync.engine import Both
 
@@ -162,6 +163,22 @@ def test_a_field_the_vendor_refuses_is_remembered_and_tried_again_when_it_change
     both.change(both.task().id, status="in_progress")
     both.push()
     assert vendor.items[both.binding().external_id].state == "doing"
+    both.assert_equal()
+
+
+def test_a_manual_sync_tries_again_what_was_refused_or_given_up(both, vendor, runtime, rings):
+    from sync import integrations
+
+    item_of(both)
+    both.change(both.task().id, assignee_id=both.tenant.bob_id)
+    both.push()
+    assert both.binding().refused
+    vendor.person("u2", "bob@apex.test")
+    integrations.request_sync(runtime, both.id, actor=both.tenant.ann_id)
+    assert (Lane.PUSH, both.id) in rings
+    both.push()
+    assert vendor.items[both.binding().external_id].assignee == "u2"
+    assert both.binding().refused == {}
     both.assert_equal()
 
 
@@ -355,7 +372,12 @@ def test_a_copy_of_an_item_made_by_a_person_becomes_a_task_of_its_own_although_i
 
 
 def test_of_two_integrations_the_mapping_decides_which_one_gets_the_item(runtime, vendor, tenant):
-    first = connect(runtime, tenant, name="General", config=toy_config(tenant) | {"projects": [{"external": "TOY"}]})
+    first = connect(
+        runtime,
+        tenant,
+        name="General",
+        config=toy_config(tenant) | {"projects": [{"external": "TOY", "service_line_id": tenant.line_id}]},
+    )
     second = connect(runtime, tenant, name="Line", config=toy_config(tenant, "LINE"))
     both = Both(runtime, vendor, tenant, second)
     both.create("For the line")

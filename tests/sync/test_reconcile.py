@@ -162,7 +162,7 @@ locals_ = st.builds(
 @st.composite
 def remotes(draw):
     # What a vendor's value means is a function of that value, as with any mapping.
-    meaning = draw(st.fixed_dictionaries({there: values for there in ("a", "b", "c", None)}))
+    meaning = draw(st.fixed_dictionaries(dict.fromkeys(("a", "b", "c", None), values)))
     held = {name: draw(values) for name in FIELDS}
     return Remote({n: RemoteValue(meaning[v], v) for n, v in held.items()}, 5, draw(st.integers(0, 9)))
 
@@ -187,9 +187,7 @@ def test_after_the_write_back_its_own_echo_finds_nothing_to_do(base, local, remo
     first = reconcile(base, local, remote, rules)
     here = after(local, first)
     sent = owed_fields(first.base, here, rules.refused)
-    echo = Remote(
-        {**remote.values, **{n: RemoteValue(v, f"sent {v}") for n, v in sent.items()}}, remote.version + 1, 9
-    )
+    echo = Remote({**remote.values, **{n: RemoteValue(v, f"sent {v}") for n, v in sent.items()}}, remote.version + 1, 9)
     settled = {**first.base, **{n: Agreed(fingerprint(v), f"sent {v}") for n, v in sent.items()}}
     decision = reconcile(settled, here, echo, replace(rules, remapped=False))
     assert decision.verdict is Verdict.UNCHANGED

@@ -9,7 +9,7 @@ Everything is deterministic: ids and versions count, time is what `vendor.clock`
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -209,7 +209,9 @@ class ToyVendor:
             assert failure.status is not None
             return WireResponse(failure.status, headers={**headers, **failure.headers}, text="told to fail")
         if sent != f"Basic {basic}" and not self.auth.knows(sent.removeprefix("Bearer ")):
-            return WireResponse(401, headers=headers, text=f"who are you, {sent}?")
+            # It repeats what it was sent, as some vendors do, and in the clear.
+            shown = b64decode(sent.removeprefix("Basic ")).decode() if sent.startswith("Basic ") else sent
+            return WireResponse(401, headers=headers, text=f"who are you, {shown}?")
         return WireResponse(200, headers=headers)
 
     # --- state ---

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
@@ -102,7 +102,7 @@ class ToyAuth:
     # --- the token endpoint ---
 
     def answer(self, request: WireRequest, headers: Mapping[str, str]) -> WireResponse:
-        form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+        form = _form(request)
         grant = form.get("grant_type", request.url.path)
         if grant == "refresh_token":
             self.during_refresh()
@@ -172,3 +172,15 @@ class ToyAuth:
     def _mint(self, kind: str) -> str:
         self._count += 1
         return f"{kind}-{self._count}"
+
+
+def _form(request: WireRequest) -> dict[str, str]:
+    """The request's fields from a form or JSON body, and the app's from Basic authorization."""
+    text = request.content.decode()
+    json_body = request.headers.get("content-type", "").startswith("application/json")
+    form: dict[str, str] = json.loads(text) if json_body else dict(parse_qsl(text))
+    scheme, _, pair = request.headers.get("authorization", "").partition(" ")
+    if scheme == "Basic":
+        client_id, _, client_secret = base64.b64decode(pair).decode().partition(":")
+        form |= {"client_id": client_id, "client_secret": client_secret}
+    return form
