@@ -12,13 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     JSON,
     ColumnElement,
-    CursorResult,
     FromClause,
-    LargeBinary,
     Table,
     and_,
     any_,
@@ -40,16 +39,18 @@ from core.db import BinaryArray
 Row = Mapping[str, Any]
 
 
-def insert_rows(session: Session, table: FromClause, rows: Sequence[Row]) -> None:
-    """Insert the rows; nothing happens for an empty list."""
+def insert_rows(session: Session, table: FromClause, rows: Sequence[Row], *, shared: Row | None = None) -> None:
+    """Insert the rows; nothing happens for an empty list. `shared` holds the columns that are alike in all of them."""
     assert isinstance(table, Table)
     if not rows:
         return
+    shared = shared or {}
     columns = tuple(rows[0])
     if _is_postgresql(session):
-        session.execute(_pg_insert(table, columns), _arrays(table, columns, rows))
+        parameters = {**_arrays(table, columns, rows), **_scalars(table, shared)}
+        session.execute(_pg_insert(table, columns, tuple(shared)), parameters)
     else:
-        session.execute(insert(table), list(rows))
+        session.execute(insert(table), [{**shared, **row} for row in rows])
 
 
 def insert_new(session: Session, table: FromClause, rows: Sequence[Row], *, key: str) -> set[Any]:
@@ -73,9 +74,8 @@ def insert_missing(session: Session, table: FromClause, row: Row) -> bool:
     """Insert one row unless one with the same unique key is there already; True if it was inserted."""
     assert isinstance(table, Table)
     dialect = postgresql if _is_postgresql(session) else sqlite
-    result = session.execute(dialect.insert(table).values(**row).on_conflict_do_nothing())
-    assert isinstance(result, CursorResult)
-    return result.rowcount == 1
+    statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
+    return session.execute(statement.returning(*table.primary_key)).first() is not None
 
 
 def update_rows(session: Session, table: FromClause, rows: Sequence[Row], *, key: str) -> None:
@@ -106,9 +106,11 @@ def _is_postgresql(session: Session) -> bool:
 
 # One text per table and set of columns: the cache is bounded by the number of call sites, not by data.
 @lru_cache(maxsize=256)
-def _pg_insert(table: Table, columns: tuple[str, ...]) -> TextClause:
-    names = ", ".join(columns)
-    picked = ", ".join(f"v.{name}{_cast(table, name)}" for name in columns)
+def _pg_insert(table: Table, columns: tuple[str, ...], shared: tuple[str, ...] = ()) -> TextClause:
+    names = ", ".join((*columns, *shared))
+    varying = [f"v.{name}{_cast(table, name)}" for name in columns]
+    alike = [f"CAST(:{name} AS {_element(table, name)}){_cast(table, name)}" for name in shared]
+    picked = ", ".join(varying + alike)
     return text(f"INSERT INTO {table.name} ({names}) SELECT {picked} FROM {_unnest(table, columns)}")  # noqa: S608
 
 
@@ -139,18 +141,22 @@ def _cast(table: Table, name: str) -> str:
     return "\\:\\:jsonb" if _is_json(table, name) else ""
 
 
-def _arrays(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> dict[str, list[Any]]:
-    return {name: _array(table, name, [row[name] for row in rows]) for name in columns}
+def _arrays(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> dict[str, BinaryArray]:
+    return {name: _array(table, name, rows) for name in columns}
 
 
-def _array(table: Table, name: str, values: list[Any]) -> list[Any]:
+def _array(table: Table, name: str, rows: Sequence[Row]) -> BinaryArray:
     if _is_json(table, name):
-        return [_wire(value) for value in values]
-    return BinaryArray(values) if isinstance(table.c[name].type, LargeBinary) else values
+        return BinaryArray([_wire(row[name]) for row in rows])
+    return BinaryArray([row[name] for row in rows])
+
+
+def _scalars(table: Table, row: Row) -> dict[str, Any]:
+    return {name: _wire(value) if _is_json(table, name) else value for name, value in row.items()}
 
 
 def _wire(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return None if value is None else msgspec.json.encode(value).decode()
 
 
 @lru_cache(maxsize=1024)

@@ -135,11 +135,14 @@ def _values(item: RemoteTask, people: People) -> dict[str, RemoteValue]:
     """The item's shared fields with the assignee as a user here, and without what PostgreSQL can't store."""
     person = item.assignee
     assignee = RemoteValue(people.user(person.id), person.id) if person else RemoteValue(None, None)
-    values = {
-        name: RemoteValue(value.here.replace("\0", ""), value.there) if value.here and "\0" in value.here else value
-        for name, value in item.values.items()
-    }
-    return {**values, "assignee": assignee}
+    return {**{name: _storable(value) for name, value in item.values.items()}, "assignee": assignee}
+
+
+def _storable(value: RemoteValue) -> RemoteValue:
+    here, there = value
+    if "\0" not in (here or "") and "\0" not in (there or ""):
+        return value
+    return RemoteValue(here and here.replace("\0", ""), there and there.replace("\0", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -338,7 +338,9 @@ def _end(rt: Runtime, session: Session, row: Integration) -> None:
 # --- sync ---------------------------------------------------------------------------------------------
 
 
-def request_sync(rt: Runtime, integration_id: str, *, actor: str, trigger: str = "manual") -> SyncRun:
+def request_sync(
+    rt: Runtime, integration_id: str, *, actor: str, token_id: str | None = None, trigger: str = "manual"
+) -> SyncRun:
     """Make the integration sync now, both ways. A run that is going already is joined.
 
     Raises NotFound, Conflict for an integration that is not active or has nothing to pull.
@@ -355,7 +357,7 @@ def request_sync(rt: Runtime, integration_id: str, *, actor: str, trigger: str =
             session.add(run)
             row.next_pull_at = rt.clock()
             data = {"sync_id": run.id, "trigger": trigger}
-            lifecycle.audit(session, row, "integration.sync_requested", actor, None, data, rt)
+            lifecycle.audit(session, row, "integration.sync_requested", actor, token_id, data, rt)
         owing = retry_given_up(session, row.id, rt.clock())
     rt.ring(Lane.PULL, integration_id)
     if owing:

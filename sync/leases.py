@@ -42,6 +42,7 @@ class Lease:
             update(LeaseRow)
             .where(LeaseRow.name == self.name, LeaseRow.fence == self.fence, LeaseRow.holder.is_not(None))
             .values(expires_at=self.runtime.clock() + LEASE_TIME)
+            .execution_options(synchronize_session=False)
         )
         if extended.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
             raise LeaseLost(self.name)

@@ -32,15 +32,13 @@ class People:
         seen = {item.assignee.id: item.assignee for item in items if item.assignee is not None}
         if not seen:
             return cls({})
-        known = {
-            identity.external_id: identity
-            for identity in session.scalars(
-                select(Identity).where(
-                    Identity.integration_id == integration_id, among(session, Identity.external_id, seen)
-                )
+        met = session.execute(
+            select(Identity.id, Identity.external_id, Identity.user_id).where(
+                Identity.integration_id == integration_id, among(session, Identity.external_id, seen)
             )
-        }
-        users = {id_: identity.user_id for id_, identity in known.items()}
+        ).all()
+        known = {row.external_id: row.id for row in met}
+        users = {row.external_id: row.user_id for row in met}
         unmatched = [person for id_, person in seen.items() if users.get(id_) is None]
         if unmatched:
             users |= _meet(session, integration_id, organization_id, unmatched, known, now)
@@ -52,7 +50,7 @@ def _meet(
     integration_id: str,
     organization_id: str,
     people: list[RemoteUser],
-    known: Mapping[str, Identity],
+    known: Mapping[str, int],
     now: datetime,
 ) -> dict[str, str | None]:
     """Match people by address, remember those met for the first time, and link those who have become users since."""
@@ -72,7 +70,7 @@ def _meet(
     ]
     insert_rows(session, Identity.__table__, fresh)
     linked = [
-        {"id": known[person.id].id, "user_id": found[person.id], "updated_at": now}
+        {"id": known[person.id], "user_id": found[person.id], "updated_at": now}
         for person in people
         if person.id in known and found[person.id] is not None
     ]

@@ -247,6 +247,11 @@ def base_to_json(base: Base) -> dict[str, Any]:
     return {name: [a.here, a.there] if a.known else [a.here] for name, a in base.items()}
 
 
+def first_base(values: Mapping[str, RemoteValue]) -> dict[str, Any]:
+    """The stored base of an item that is seen for the first time: both sides have what the vendor has."""
+    return {name: [fingerprint(value.here), fingerprint(value.there)] for name, value in values.items()}
+
+
 def base_from_json(stored: Mapping[str, Any]) -> dict[str, Agreed]:
     """The inverse of `base_to_json`."""
     return {name: Agreed(*pair) if len(pair) == 2 else Agreed(pair[0], known=False) for name, pair in stored.items()}

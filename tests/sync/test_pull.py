@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from core.models import Binding, Identity, Integration, SyncRun, Task
 from sync.pull import pull
-from tests.sync.conftest import connect, toy_config
+from tests.sync.conftest import connect, make_tenant, toy_config
 from tests.sync.engine import Both
 
 
@@ -51,8 +51,6 @@ def test_an_unchanged_second_pull_writes_no_task_and_no_binding(both, vendor, ru
 
 
 def test_the_number_of_statements_for_a_page_does_not_depend_on_its_size(any_runtime, vendor):
-    from tests.sync.conftest import make_tenant
-
     tenant = make_tenant(any_runtime)
     both = Both(any_runtime, vendor, tenant, connect(any_runtime, tenant))
     vendor.page_size = 10_000
@@ -94,6 +92,15 @@ def test_an_edit_at_the_vendor_reaches_the_task_with_history_event_and_a_source(
     lines = {(h.change, h.old, h.new, h.by, h.source) for h in both.history()}
     assert lines == {("title", "Old", "New", both.id, run), ("status", "backlog", "done", both.id, run)}
     assert both.events() == ["task.created", "task.status_changed", "task.updated"]
+
+
+def test_a_text_with_a_character_no_database_takes_is_stored_without_it(any_runtime, vendor):
+    tenant = make_tenant(any_runtime)
+    both = Both(any_runtime, vendor, tenant, connect(any_runtime, tenant))
+    vendor.add(title="x\0y", description="\0")
+    assert both.poll().status == "success"
+    assert both.task().title == "xy"
+    assert both.poll().counts["unchanged"] == 1
 
 
 def test_a_rate_limit_parks_the_run_until_the_vendors_time_and_keeps_it_open(both, vendor, clock, runtime):

@@ -1,0 +1,140 @@
+"""The examples of the API's description: the platform reference's own, with what we add to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Example = dict[str, Any]
+
+
+TASK_LISTED: Example = {
+    "id": "TSK-26-018841",
+    "workspace_id": "WS-26-000021",
+    "service_line_id": "LIN-26-084729",
+    "project_id": "PROJ-26-004281",
+    "title": "Implement idempotency key validation on payment endpoint",
+    "status": "in_progress",
+    "priority": "high",
+    "assignee_id": "USR-26-000044",
+    "external_id": "APEX-1042",
+    "external_source": "jira",
+    "created_at": "2026-04-10T10:00:00Z",
+    "updated_at": "2026-04-14T16:00:00Z",
+}
+TASK: Example = TASK_LISTED | {
+    "description": "Payment endpoint must reject duplicate requests within 24 hours using the idempotency key.",
+    "external_url": "https://apexdigital.atlassian.net/browse/APEX-1042",
+}
+TASK_SYNC: Example = {
+    "integration_id": "INT-26-000042",
+    "external_source": "jira",
+    "external_id": "APEX-1042",
+    "external_url": "https://apexdigital.atlassian.net/browse/APEX-1042",
+    "state": "bound",
+    "error": None,
+    "refused": [],
+    "owed_since": None,
+    "next_attempt_at": None,
+    "agreed_at": "2026-04-14T16:00:02Z",
+}
+TASK_HISTORY: Example = {
+    "at": "2026-04-10T10:00:00Z",
+    "change": "status",
+    "from": "backlog",
+    "to": "in_progress",
+    "by": "USR-26-000044",
+}
+TASK_DETAIL: Example = TASK | {"history": [TASK_HISTORY], "sync": [TASK_SYNC]}
+NEW_TASK: Example = {
+    "workspace_id": "WS-26-000021",
+    "service_line_id": "LIN-26-084729",
+    "project_id": "PROJ-26-004281",
+    "title": "Add distributed tracing to payment service",
+    "description": "Instrument the payments API with OpenTelemetry spans to support end-to-end trace correlation.",
+    "priority": "medium",
+    "assignee_id": "USR-26-000044",
+    "status": "backlog",
+}
+AGENTS_TASK: Example = {
+    "service_line_id": "LIN-26-091100",
+    "title": "Fix memory leak in worker process - identified by analysis",
+    "priority": "high",
+}
+TASK_PATCH: Example = {"status": "in_review", "assignee_id": "USR-26-000081"}
+
+INTEGRATION_LISTED: Example = {
+    "id": "INT-26-000041",
+    "workspace_id": "WS-26-000021",
+    "type": "github",
+    "name": "apex-digital/payments-api",
+    "status": "active",
+    "last_synced_at": "2026-04-15T09:30:00Z",
+    "sync_status": "healthy",
+    "created_at": "2024-03-20T10:00:00Z",
+}
+GITHUB_CONFIG: Example = {
+    "organization": "apex-digital",
+    "repositories": ["payments-api", "payments-worker"],
+    "events": ["push", "pull_request", "deployment"],
+}
+INTEGRATION: Example = INTEGRATION_LISTED | {
+    "config": GITHUB_CONFIG,
+    "status_reason": None,
+    "sync_reason": None,
+    "account": {"id": "583231", "name": "apex-digital"},
+    "capabilities": [],
+    "has_credentials": True,
+    "webhook_url": None,
+}
+INTEGRATION_DETAIL: Example = INTEGRATION | {
+    "sync_history": [
+        {"at": "2026-04-15T09:30:00Z", "status": "success", "records_synced": 14},
+        {"at": "2026-04-15T08:30:00Z", "status": "success", "records_synced": 3},
+    ]
+}
+INTEGRATION_CREATED: Example = INTEGRATION | {
+    "status": "pending_auth",
+    "last_synced_at": None,
+    "status_reason": {"code": "consent_pending", "text": "GitHub has not confirmed the App's installation yet."},
+    "account": None,
+    "authorize_url": None,
+}
+NEW_INTEGRATION: Example = {
+    "workspace_id": "WS-26-000021",
+    "type": "github",
+    "name": "apex-digital/payments-api",
+    "config": GITHUB_CONFIG,
+    "credentials": {"installation_id": "12345678"},
+}
+INTEGRATION_PATCH: Example = {"config": {"repositories": ["payments-api", "payments-worker", "payments-gateway"]}}
+
+SYNC_STARTED: Example = {"sync_id": "SYNC-26-000811", "status": "running", "started_at": "2026-04-15T10:00:00Z"}
+SYNC: Example = SYNC_STARTED | {
+    "status": "success",
+    "finished_at": "2026-04-15T10:00:04Z",
+    "integration_id": "INT-26-000042",
+    "trigger": "manual",
+    "requested_by": "USR-26-000044",
+    "records_synced": 14,
+    "counts": {"pages": 1, "records": 20, "created": 2, "updated": 12, "unchanged": 6},
+    "total": 20,
+    "error": None,
+}
+
+BY_SCHEMA: dict[str, list[Example]] = {
+    "TaskListed": [TASK_LISTED],
+    "TaskRecord": [TASK],
+    "TaskDetail": [TASK_DETAIL],
+    "TaskSync": [TASK_SYNC],
+    "NewTask": [NEW_TASK, AGENTS_TASK],
+    "TaskPatch": [TASK_PATCH],
+    "IntegrationListed": [INTEGRATION_LISTED],
+    "IntegrationRecord": [INTEGRATION],
+    "IntegrationDetail": [INTEGRATION_DETAIL],
+    "IntegrationCreated": [INTEGRATION_CREATED],
+    "NewIntegration": [NEW_INTEGRATION],
+    "IntegrationPatch": [INTEGRATION_PATCH],
+    "SyncStarted": [SYNC_STARTED],
+    "SyncDetail": [SYNC],
+}
+"""By the name of the schema they are examples of."""

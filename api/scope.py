@@ -1,0 +1,40 @@
+"""What a caller sees: every look-up by id and every list starts here, so that nothing out of scope exists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from core.access import Principal
+from core.errors import NotFound
+from core.models import Integration, Task, Workspace
+
+
+def task(session: Session, caller: Principal, task_id: str, *, lock: bool = False) -> Task:
+    """A task of a visible workspace, locked for a change if asked. Raises NotFound."""
+    wanted = select(Task).join(Workspace, Workspace.id == Task.workspace_id)
+    if lock:
+        wanted = wanted.with_for_update(of=Task)
+    found = session.scalar(wanted.where(Task.id == task_id, visible(caller, Workspace.organization_id, Workspace.id)))
+    if found is None:
+        raise NotFound(f"Task {task_id} not found.")
+    return found
+
+
+def integration(session: Session, caller: Principal, integration_id: str) -> Integration:
+    """An integration of a visible workspace. Raises NotFound."""
+    in_scope = visible(caller, Integration.organization_id, Integration.workspace_id)
+    found = session.scalar(select(Integration).where(Integration.id == integration_id, in_scope))
+    if found is None:
+        raise NotFound(f"Integration {integration_id} not found.")
+    return found
+
+
+def visible(
+    caller: Principal, organization: InstrumentedAttribute[str], workspace: InstrumentedAttribute[Any]
+) -> ColumnElement[bool]:
+    """The condition on a row's own columns under which the caller sees it."""
+    narrowed = true() if caller.workspace_id is None else workspace == caller.workspace_id
+    return and_(organization == caller.organization_id, narrowed)

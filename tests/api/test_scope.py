@@ -1,0 +1,195 @@
+"""What is out of a token's scope does not exist; what is in scope but not permitted is forbidden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from core.access import SCOPES
+from core.models import ApiToken, Integration, User
+from sync.integrations import request_sync
+from sync.runtime import Runtime
+from tests.api.conftest import (
+    Caller,
+    Tenant,
+    client,
+    connect,
+    error_of,
+    make_agent,
+    new_task,
+    second_workspace,
+    stored,
+    token,
+)
+from tests.sync.conftest import ManualClock
+
+READS = {
+    "a task": "/v1/tasks/{task}",
+    "tasks of a workspace": "/v1/tasks?workspace_id={workspace}",
+    "tasks of a service line": "/v1/tasks?service_line_id={line}",
+    "an integration": "/v1/integrations/{integration}",
+    "integrations": "/v1/integrations?workspace_id={workspace}",
+    "syncs": "/v1/integrations/{integration}/syncs",
+    "a sync": "/v1/integrations/{integration}/syncs/{sync}",
+    "a consent": "/v1/integrations/{integration}/oauth/start",
+    "events": "/v1/events?workspace_id={workspace}",
+    "audit logs": "/v1/audit-logs?workspace_id={workspace}",
+}
+
+WRITES: dict[str, tuple[str, str, dict[str, Any] | None]] = {
+    "a task for a foreign workspace": ("POST", "/v1/tasks", {"workspace_id": "{workspace}", "title": "x"}),
+    "a task for a foreign service line": ("POST", "/v1/tasks", {"service_line_id": "{line}", "title": "x"}),
+    "a change of a foreign task": ("PATCH", "/v1/tasks/{task}", {"title": "mine now"}),
+    "an integration in a foreign workspace": (
+        "POST",
+        "/v1/integrations",
+        {"workspace_id": "{workspace}", "type": "toy", "name": "x", "config": {}, "credentials": {}},
+    ),
+    "a change of a foreign integration": ("PATCH", "/v1/integrations/{integration}", {"name": "mine now"}),
+    "a disconnection": ("DELETE", "/v1/integrations/{integration}", None),
+    "a sync": ("POST", "/v1/integrations/{integration}/sync", None),
+}
+
+
+@pytest.fixture
+def theirs(rt: Runtime, app: FastAPI, stranger: Tenant) -> dict[str, str]:
+    """Ids of everything another organization has."""
+    their_client = client(app, token(rt, organization_id=stranger.organization_id, name="theirs"))
+    integration = connect(rt, stranger)
+    return {
+        "workspace": stranger.workspace.id,
+        "line": stranger.line_id,
+        "task": new_task(their_client, stranger)["id"],
+        "integration": integration.id,
+        "sync": request_sync(rt, integration.id, actor=stranger.ann_id).id,
+    }
+
+
+@pytest.mark.parametrize("name", READS)
+def test_another_organizations_things_do_not_exist(name: str, api: TestClient, theirs: dict[str, str]) -> None:
+    assert error_of(api.get(READS[name].format(**theirs)))["code"] == "not_found"
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_another_organization_is_not_written_to(
+    name: str, api: TestClient, rt: Runtime, theirs: dict[str, str]
+) -> None:
+    method, path, body = WRITES[name]
+    filled = {key: value.format(**theirs) if isinstance(value, str) else value for key, value in (body or {}).items()}
+    before = stored(rt)
+    response = api.request(method, path.format(**theirs), json=filled or None)
+    assert error_of(response)["code"] == "not_found"
+    assert stored(rt) == before
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_token_of_one_workspace_does_not_see_the_others(
+    name: str, caller: Caller, rt: Runtime, api: TestClient, tenant: Tenant
+) -> None:
+    narrowed = caller(workspace_id=second_workspace(rt, tenant))
+    integration = connect(rt, tenant)
+    ours = {
+        "workspace": tenant.workspace.id,
+        "line": tenant.line_id,
+        "task": new_task(api, tenant)["id"],
+        "integration": integration.id,
+        "sync": request_sync(rt, integration.id, actor=tenant.ann_id).id,
+    }
+    assert error_of(narrowed.get(READS[name].format(**ours)))["code"] == "not_found"
+
+
+def test_streams_without_a_workspace_hold_what_the_token_sees(
+    caller: Caller, api: TestClient, rt: Runtime, tenant: Tenant, theirs: dict[str, str]
+) -> None:
+    new_task(api, tenant)
+    narrowed = caller(workspace_id=second_workspace(rt, tenant))
+    for path in ("/v1/events", "/v1/audit-logs"):
+        assert {row["workspace_id"] for row in api.get(path).json()["data"]} == {tenant.workspace.id}
+        assert narrowed.get(path).json()["data"] == []
+
+
+NEEDED = {
+    ("GET", "/v1/tasks/{task}"): "tasks:read",
+    ("GET", "/v1/tasks?service_line_id={line}"): "tasks:read",
+    ("POST", "/v1/tasks"): "tasks:write",
+    ("PATCH", "/v1/tasks/{task}"): "tasks:write",
+    ("GET", "/v1/integrations?workspace_id={workspace}"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}/syncs"): "integrations:read",
+    ("GET", "/v1/connectors"): "integrations:read",
+    ("POST", "/v1/integrations"): "integrations:write",
+    ("PATCH", "/v1/integrations/{integration}"): "integrations:write",
+    ("DELETE", "/v1/integrations/{integration}"): "integrations:write",
+    ("POST", "/v1/integrations/{integration}/sync"): "integrations:write",
+    ("GET", "/v1/integrations/{integration}/oauth/start"): "integrations:write",
+    ("GET", "/v1/events"): "events:read",
+    ("GET", "/v1/audit-logs"): "audit:read",
+}
+
+
+@pytest.mark.parametrize(("method", "path"), NEEDED)
+def test_every_route_needs_its_scope(
+    method: str, path: str, caller: Caller, api: TestClient, tenant: Tenant, integration: Integration
+) -> None:
+    needed = NEEDED[method, path]
+    ours = {
+        "workspace": tenant.workspace.id,
+        "line": tenant.line_id,
+        "task": new_task(api, tenant)["id"],
+        "integration": integration.id,
+    }
+    body = {"service_line_id": tenant.line_id, "title": "x"} if path == "/v1/tasks" else None
+    poor = caller(scopes=[scope for scope in SCOPES if scope != needed])
+    refused = error_of(poor.request(method, path.format(**ours), json=body))
+    assert (refused["code"], refused["message"]) == ("forbidden", f"This token lacks the scope {needed}.")
+
+
+def test_every_v1_route_is_in_the_table_of_scopes(app: FastAPI) -> None:
+    public = {"/v1/oauth/{type}/callback"}
+    routes = {
+        (method.upper(), path)
+        for path, methods in app.openapi()["paths"].items()
+        for method in methods
+        if path.startswith("/v1/") and path not in public
+    }
+    known = {(method, _template(path)) for method, path in NEEDED}
+    assert routes - known == {("GET", "/v1/integrations/{integration_id}/syncs/{sync_id}")}
+
+
+def _template(path: str) -> str:
+    return path.partition("?")[0].replace("{task}", "{task_id}").replace("{integration}", "{integration_id}")
+
+
+def test_no_agent_connects_tools(caller: Caller, rt: Runtime, tenant: Tenant, integration: Integration) -> None:
+    agent_id = make_agent(rt, tenant, permitted=["scrums_tasks"], granted=["scrums_tasks"])
+    agent = caller(user_id=None, agent_id=agent_id)
+    assert agent.get(f"/v1/integrations/{integration.id}").status_code == 200
+    assert error_of(agent.delete(f"/v1/integrations/{integration.id}"))["code"] == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Bearer tb_unknown", "Basic dXNlcjpwYXNz", "tb_unknown", "Bearer \xff"]
+)
+def test_no_token_no_answer(header: str | None, anyone: TestClient) -> None:
+    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    response = anyone.get("/v1/events", headers=headers)
+    assert error_of(response)["code"] == "unauthorized"
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_tokens_end(caller: Caller, rt: Runtime, clock: ManualClock, tenant: Tenant) -> None:
+    expiring = caller(expires_at=clock.advance(hours=1))
+    assert expiring.get("/v1/events").status_code == 401
+    revoked, orphan = caller(), caller()
+    assert revoked.get("/v1/events").status_code == 200
+    with rt.db.write() as session:
+        newest = session.query(ApiToken).order_by(ApiToken.id.desc()).first()
+        assert newest is not None
+        newest.revoked_at = clock()
+    assert orphan.get("/v1/events").status_code == 401
+    with rt.db.write() as session:
+        session.get_one(User, tenant.ann_id).active = False
+    assert revoked.get("/v1/events").status_code == 401
