@@ -161,6 +161,13 @@ class SyncDetail(SyncStarted):
         )
 
 
+class WebhookSecret(View):
+    """What a person enters at the vendor to register the webhook by hand."""
+
+    webhook_url: str
+    secret: str = Field(description="Shown this once.")
+
+
 class NewIntegration(Body):
     """An integration to be connected. `GET /v1/connectors` tells the shapes of `config` and `credentials`."""
 

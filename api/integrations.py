@@ -24,6 +24,7 @@ from api.integration_views import (
     NewIntegration,
     SyncDetail,
     SyncStarted,
+    WebhookSecret,
     summaries,
 )
 from api.paging import Window
@@ -32,7 +33,7 @@ from core import access
 from core.access import Principal
 from core.errors import BadRequest, NotFound, PlatformError
 from core.models import Credential, Integration, Subscription, SyncRun
-from sync import integrations, oauth
+from sync import integrations, oauth, subscriptions
 from sync.runtime import Runtime
 
 router = APIRouter(tags=["Integrations"])
@@ -162,6 +163,23 @@ def start_sync(rt: Rt, caller: IntegrationWriter, once: Once, integration_id: st
         return Answer(data=SyncStarted.of(run)).model_dump(mode="json")
 
     return once.run(202, work)
+
+
+@router.post(
+    "/v1/integrations/{integration_id}/webhook-secret",
+    status_code=201,
+    response_model=Answer[WebhookSecret],
+    responses=documented(404, 409, 413),
+)
+def new_webhook_secret(rt: Rt, caller: IntegrationWriter, integration_id: str) -> Answer[WebhookSecret]:
+    """A new secret for the integration's webhook, where a person registers it at the vendor by hand.
+
+    Shown this once. The secret before it still verifies, so that nothing is lost while it is being changed. This POST
+    takes no Idempotency-Key: an answer with a secret is not kept.
+    """
+    found = _find(rt, caller, integration_id)
+    secret = subscriptions.new_secret(rt, found.id, actor=caller.actor, token_id=caller.token_id)
+    return Answer(data=WebhookSecret(webhook_url=subscriptions.webhook_url(rt, found), secret=secret))
 
 
 @router.get("/v1/integrations/{integration_id}/syncs", responses=documented(404))

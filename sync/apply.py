@@ -33,7 +33,7 @@ from sync.reconcile import (
     Verdict,
     base_from_json,
     base_to_json,
-    fingerprint,
+    first_base,
     reconcile,
 )
 
@@ -334,15 +334,14 @@ class _Page:
             bindings.append(self._binding_row(task_id, item, values))
             ref = TaskRef(task_id, self.scope.workspace_id, self.scope.organization_id, task["service_line_id"])
             self.ledger.created(ref, task["title"], task["status"])
-        insert_rows(self.session, Task.__table__, tasks)
-        insert_rows(self.session, Binding.__table__, bindings)
+        insert_rows(self.session, Task.__table__, tasks, shared=self._all_tasks())
+        insert_rows(self.session, Binding.__table__, bindings, shared=self._all_bindings())
 
     def _task_row(self, task_id: str, item: RemoteTask, values: Mapping[str, RemoteValue]) -> dict[str, Any]:
         service_line_id, project_id = self.scope.contexts[item.container]
         here = {name: value.here for name, value in values.items()}
         return {
             "id": task_id,
-            "workspace_id": self.scope.workspace_id,
             "service_line_id": service_line_id,
             "project_id": project_id,
             "title": here.get("title") or item.key,
@@ -351,9 +350,15 @@ class _Page:
             "priority": here.get("priority") or "medium",
             "assignee_id": here.get("assignee"),
             "external_id": item.key,
-            "external_source": self.scope.type,
             "external_url": item.url,
             "changed_at": dict.fromkeys(COLUMNS, epoch_ms(item.updated_at - self.scope.clock_offset)),
+        }
+
+    def _all_tasks(self) -> dict[str, Any]:
+        """What the new tasks' rows have in common."""
+        return {
+            "workspace_id": self.scope.workspace_id,
+            "external_source": self.scope.type,
             "version": 1,
             "created_by": self.scope.integration_id,
             "created_at": self.now,
@@ -361,25 +366,29 @@ class _Page:
         }
 
     def _binding_row(self, task_id: str, item: RemoteTask, values: Mapping[str, RemoteValue]) -> dict[str, Any]:
-        base = {name: Agreed(fingerprint(v.here), fingerprint(v.there)) for name, v in values.items()}
         return {
             "binding_key": self.scope.key(item.external_id),
-            "integration_id": self.scope.integration_id,
             "task_id": task_id,
-            "state": "bound",
             "external_id": item.external_id,
             "external_key": item.key,
             "external_url": item.url,
             "container": item.container,
-            "base": base_to_json(base),
+            "base": first_base(values),
             "watermark": item.version,
+            "source": self.ledger.source,
+        }
+
+    def _all_bindings(self) -> dict[str, Any]:
+        """What the new bindings' rows have in common."""
+        return {
+            "integration_id": self.scope.integration_id,
+            "state": "bound",
             "mapping_rev": self.scope.mapping_rev,
             "owed": False,
             "refused": {},
             "attempts": 0,
             "searches": 0,
             "agreed_at": self.now,
-            "source": self.ledger.source,
             "created_at": self.now,
         }
 

@@ -27,8 +27,9 @@ from connectors.contract import (
     WebhookSubscriber,
 )
 from connectors.contract import Subscription as Registered
-from core.errors import PlatformError
+from core.errors import Conflict, PlatformError
 from core.models import Integration, Subscription
+from sync import lifecycle
 from sync.leases import Lease, LeaseLost, hold
 from sync.runtime import Lane, Runtime
 from sync.sessions import Session, with_refresh
@@ -87,6 +88,29 @@ def subscribe(rt: Runtime, integration_id: str) -> None:
             _write_down(rt, integration_id, error)
 
 
+def new_secret(rt: Runtime, integration_id: str, *, actor: str, token_id: str | None) -> str:
+    """A new signing secret, to be entered at the vendor where a person registers the webhook by hand; shown once.
+
+    The one before it still verifies. A webhook we registered ourselves is made anew with it. Raises NotFound,
+    Conflict.
+    """
+    with rt.db.write() as session:
+        integration = lifecycle.locked(session, integration_id)
+        if integration.status == "disconnected":
+            raise Conflict(f"{integration_id} is disconnected.")
+        row = session.get(Subscription, integration_id) or _unregistered(rt, integration_id, "unavailable")
+        secret = secrets.token_urlsafe(32)
+        row.sealed = _sealed(rt, integration_id, [secret, *stored_secrets(rt, row)][:SECRETS_KEPT])
+        row.updated_at = rt.clock()
+        if row.state == "active":
+            row.state = "stale"
+            integration.next_subscription_at = rt.clock()
+        session.add(row)
+        lifecycle.audit(session, integration, "integration.webhook_secret_changed", actor, token_id, {}, rt)
+    rt.ring(Lane.PULL, integration_id)
+    return secret
+
+
 def webhook_url(rt: Runtime, integration: Integration) -> str:
     """Where the vendor sends the integration's deliveries."""
     return f"{rt.settings.public_url.rstrip('/')}/webhooks/{integration.type}/{integration.hook_id}"
@@ -120,18 +144,22 @@ def _known(rt: Runtime, lease: Lease, integration_id: str) -> _Known:
         lease.guard(session)
         row = session.get(Subscription, integration_id)
         if row is None:
-            row = Subscription(
-                integration_id=integration_id,
-                state="creating",
-                external_ids=[],
-                sealed=_sealed(rt, integration_id, [secrets.token_urlsafe(32)]),
-                expires_at=None,
-                code=None,
-                text=None,
-                updated_at=rt.clock(),
-            )
+            row = _unregistered(rt, integration_id, "creating")
             session.add(row)
         return _Known(row.state, tuple(row.external_ids), row.expires_at, tuple(stored_secrets(rt, row)))
+
+
+def _unregistered(rt: Runtime, integration_id: str, state: str) -> Subscription:
+    return Subscription(
+        integration_id=integration_id,
+        state=state,
+        external_ids=[],
+        sealed=_sealed(rt, integration_id, [secrets.token_urlsafe(32)]),
+        expires_at=None,
+        code=None,
+        text=None,
+        updated_at=rt.clock(),
+    )
 
 
 def _register(connector: WebhookSubscriber, url: str, known: _Known) -> _Done:

@@ -284,3 +284,15 @@ def test_what_is_wrong_is_told_with_what_to_do(api: TestClient, rt: Runtime, ten
     expected = {"code": "reauth_required", "text": "Give consent again."}
     assert (detail["status"], detail["status_reason"], detail["sync_reason"]) == ("error", expected, expected)
     assert detail["sync_status"] == "failed"
+
+
+def test_a_webhook_secret_is_shown_once_and_in_no_other_place(api: TestClient, rt: Runtime, tenant: Tenant) -> None:
+    made = create(api, tenant)
+    answer = api.post(f"/v1/integrations/{made['id']}/webhook-secret")
+    assert answer.status_code == 201
+    told = answer.json()["data"]
+    assert told["webhook_url"].startswith("https://turnbuckle.test/webhooks/toy/")
+    for path in (f"/v1/integrations/{made['id']}", "/v1/audit-logs", "/v1/events"):
+        assert told["secret"] not in api.get(path).text
+    again = api.post(f"/v1/integrations/{made['id']}/webhook-secret").json()["data"]
+    assert again["secret"] != told["secret"]

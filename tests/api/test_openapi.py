@@ -50,6 +50,7 @@ OPERATIONS = [
     "PATCH /v1/integrations/{integration_id}",
     "DELETE /v1/integrations/{integration_id}",
     "POST /v1/integrations/{integration_id}/sync",
+    "POST /v1/integrations/{integration_id}/webhook-secret",
     "GET /v1/integrations/{integration_id}/syncs",
     "GET /v1/integrations/{integration_id}/syncs/{sync_id}",
     "GET /v1/integrations/{integration_id}/oauth/start",

@@ -132,8 +132,8 @@ def test_mappings_name_only_what_is_the_workspaces_own(runtime: Runtime, tenant:
             "project_id": workspaces.create_project(session, organization.id, "Other", START).id,
         }
     for id_ in (foreign[field], "nonsense"):
+        mapping = {"external": "TOY", "service_line_id": tenant.line_id, field: id_}
         with pytest.raises(Unprocessable, match=rf"config\.projects\.0\.{field}: {id_} is not a"):
-            mapping = {"external": "TOY", "service_line_id": tenant.line_id, field: id_}
             connect(runtime, tenant, config={"projects": [mapping]})
 
 

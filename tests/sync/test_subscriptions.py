@@ -11,7 +11,16 @@ from connectors.contract import WebhookFacts
 from core.models import Integration, Subscription
 from sync import integrations
 from sync.runtime import Lane, Runtime
-from sync.subscriptions import LOOK_AGAIN, RETRY, keep_subscription, next_look, stored_secrets, subscribe, webhook_url
+from sync.subscriptions import (
+    LOOK_AGAIN,
+    RETRY,
+    keep_subscription,
+    new_secret,
+    next_look,
+    stored_secrets,
+    subscribe,
+    webhook_url,
+)
 from tests.sync.conftest import START, ManualClock, Tenant, connect, toy_config
 from tests.sync.toy import ToyConnector, ToyVendor
 
@@ -216,3 +225,28 @@ def test_an_integration_disconnected_while_its_webhook_was_made_stays_disconnect
     subscribe(runtime, integration.id)
     gone = row(runtime, integration)
     assert (gone.status, gone.next_subscription_at) == ("disconnected", None)
+
+
+def test_a_new_secret_makes_our_webhook_anew_and_the_old_one_still_verifies(
+    runtime: Runtime, integration: Integration, vendor: ToyVendor, tenant: Tenant
+) -> None:
+    subscribe(runtime, integration.id)
+    (before,) = vendor.hooks.values()
+    secret = new_secret(runtime, integration.id, actor=tenant.ann_id, token_id=None)
+    keep_subscription(runtime, integration.id)
+    (hook,) = vendor.hooks.values()
+    assert hook.secret == secret != before.secret
+    with runtime.db.read() as session:
+        assert stored_secrets(runtime, session.get_one(Subscription, integration.id)) == [secret, before.secret]
+
+
+def test_a_secret_can_be_had_for_a_webhook_that_a_person_registers(
+    runtime: Runtime, integration: Integration, vendor: ToyVendor, tenant: Tenant
+) -> None:
+    vendor.fail("subscribe", 403)
+    subscribe(runtime, integration.id)
+    secret = new_secret(runtime, integration.id, actor=tenant.ann_id, token_id=None)
+    with runtime.db.read() as session:
+        stored = session.get_one(Subscription, integration.id)
+    assert stored.state == "unavailable"
+    assert stored_secrets(runtime, stored)[0] == secret
