@@ -1,0 +1,252 @@
+"""The inbox's writer: many concurrent requests share one commit.
+
+A thread takes whatever was queued while the commit before was running, writes it with one statement in one transaction
+and only then lets the requests be answered. There is no artificial delay: alone, a request is committed at once; under
+load, groups grow by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from core.bulk import insert_new
+from core.db import Database
+from core.models import Delivery
+from webhooks.doorbell import Doorbell
+from webhooks.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING = 1000
+"""Deliveries that may wait for a commit. At 2,000 a second they wait half a second; vendors give up after 3 to 10."""
+
+GROUP_ROWS = 256
+"""Most rows in one commit: four times what 64 connections can bring, and under 50 ms of writing."""
+
+GROUP_BYTES = 16 * 1024 * 1024
+"""Body bytes after which a group is full: they are copied twice on their way to the database."""
+
+STORE_SECONDS = 8.0
+"""How long a request waits for its commit. GitHub hangs up after 10 s; an honest 503 must come before that."""
+
+STOP_SECONDS = 10.0
+"""How long stopping waits for the last commit and the last ring; what is in flight then is not acknowledged."""
+
+COMPARED = 10
+"""Duplicates of one group whose bodies are compared with what is stored: vendors send few, and a storm of them must
+not hold up the next commit."""
+
+_BAD_ROW = (IntegrityError, DataError, ValueError)
+"""One row's own fault: its integration is gone, or it holds text no database takes (ValueError is the encoder's)."""
+
+
+class Stored(Enum):
+    """What came of storing one delivery."""
+
+    NEW = auto()
+    DUPLICATE = auto()
+    GONE = auto()
+    """Its integration no longer exists."""
+    NOT = auto()
+    """Not stored, or not known to be: the vendor has to send it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A believed delivery, ready to be stored."""
+
+    integration_id: str
+    dedupe_key: str
+    event: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+    def row(self) -> dict[str, Any]:
+        """The new row in the inbox."""
+        return {
+            "integration_id": self.integration_id,
+            "dedupe_key": self.dedupe_key,
+            "event": self.event,
+            "headers": self.headers,
+            "body": self.body,
+            "received_at": self.received_at,
+            "state": "pending",
+            "attempts": 0,
+            "next_attempt_at": self.received_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    arrival: Arrival
+    answer: asyncio.Future[Stored]
+
+
+class Inbox:
+    """Stores deliveries for the requests of one event loop."""
+
+    def __init__(
+        self,
+        db: Database,
+        ring: Callable[[str], None],
+        metrics: Metrics,
+        *,
+        max_waiting: int = MAX_WAITING,
+        store_seconds: float = STORE_SECONDS,
+    ) -> None:
+        self._db = db
+        self._doorbell = Doorbell(ring)
+        self._metrics = metrics
+        self._max_waiting = max_waiting
+        self._store_seconds = store_seconds
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting = 0  # touched by the event loop only
+        self._failing = False  # touched by the writer only
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    async def start(self) -> None:
+        """Begin to take deliveries, for the running event loop."""
+        assert self._loop is None, "the inbox runs already"
+        self._loop = asyncio.get_running_loop()
+        self._doorbell.start()
+        self._thread = threading.Thread(target=self._run, args=(self._loop,), name="webhook-inbox", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Take no more, commit what is queued, answer it, ring the last time. Nothing happens the second time."""
+        thread, self._thread, self._loop = self._thread, None, None
+        if thread is None:
+            return
+        self._queue.put(None)
+        await asyncio.to_thread(thread.join, STOP_SECONDS)
+        await asyncio.to_thread(self._doorbell.stop, STOP_SECONDS)
+
+    async def store(self, arrival: Arrival) -> Stored:
+        """Returns once the delivery is committed, or is known not to be, or has waited too long."""
+        if self._loop is None or self._waiting >= self._max_waiting:
+            return Stored.NOT
+        waiting = _Waiting(arrival, self._loop.create_future())
+        self._waiting += 1
+        self._queue.put(waiting)
+        try:
+            async with asyncio.timeout(self._store_seconds):
+                return await waiting.answer
+        except TimeoutError:  # it may still be committed: then the vendor's retry is a duplicate
+            return Stored.NOT
+
+    # -- the writer thread
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        while group := self._take():
+            arrivals = [waiting.arrival for waiting in group]
+            outcomes = self._write(arrivals)
+            try:
+                loop.call_soon_threadsafe(self._answer, group, outcomes)
+            except RuntimeError:  # the loop was closed under us: nobody is left to be answered
+                log.warning("inbox_stopped_late", deliveries=len(group))
+            self._metrics.group_rows.observe(len(group))
+            self._after(arrivals, outcomes)
+
+    def _take(self) -> list[_Waiting]:
+        """All that is queued, at least one, up to a group's limits. Empty at the end."""
+        group: list[_Waiting] = []
+        size = 0
+        while len(group) < GROUP_ROWS and size < GROUP_BYTES:
+            try:
+                waiting = self._queue.get(block=not group)
+            except queue.Empty:
+                break
+            if waiting is None:
+                if group:
+                    self._queue.put(None)  # for the next time; nothing is queued behind it
+                break
+            group.append(waiting)
+            size += len(waiting.arrival.body)
+        return group
+
+    def _write(self, arrivals: Sequence[Arrival]) -> list[Stored]:
+        """Store a group. If one of them can't be, each is stored by itself, so that its neighbours do not suffer."""
+        try:
+            outcomes = self._insert(arrivals)
+        except _BAD_ROW as error:
+            if len(arrivals) > 1:
+                return [outcome for arrival in arrivals for outcome in self._write([arrival])]
+            log.warning("delivery_not_stored", integration_id=arrivals[0].integration_id, error=_words(error))
+            return [Stored.GONE if isinstance(error, IntegrityError) else Stored.NOT]
+        except SQLAlchemyError as error:
+            self._note_failure(error)
+            return [Stored.NOT] * len(arrivals)
+        except Exception:  # a fault of ours: this thread must live, or nothing would be stored any more
+            log.exception("inbox_fault", deliveries=len(arrivals))
+            return [Stored.NOT] * len(arrivals)
+        if self._failing:
+            self._failing = False
+            log.info("inbox_available")
+        return outcomes
+
+    def _insert(self, arrivals: Sequence[Arrival]) -> list[Stored]:
+        with self._db.write() as session:
+            inserted = insert_new(
+                session, Delivery.__table__, [arrival.row() for arrival in arrivals], key="dedupe_key"
+            )
+        outcomes = []
+        for arrival in arrivals:
+            outcomes.append(Stored.NEW if arrival.dedupe_key in inserted else Stored.DUPLICATE)
+            inserted.discard(arrival.dedupe_key)  # of two in one group, the first is the new one
+        return outcomes
+
+    def _note_failure(self, error: SQLAlchemyError) -> None:
+        # Once per outage, not once per group: an outage under load would fill the disk with log lines.
+        if not self._failing:
+            self._failing = True
+            log.error("inbox_unavailable", error=_words(error))
+
+    def _after(self, arrivals: Sequence[Arrival], outcomes: Sequence[Stored]) -> None:
+        """What can wait until the requests are answered."""
+        pairs = list(zip(arrivals, outcomes, strict=True))
+        self._doorbell.press({arrival.integration_id for arrival, outcome in pairs if outcome is Stored.NEW})
+        again = [arrival for arrival, outcome in pairs if outcome is Stored.DUPLICATE]
+        if again:
+            self._report_changed(again[:COMPARED])
+
+    def _report_changed(self, arrivals: Sequence[Arrival]) -> None:
+        """Say so when a delivery's id was used again for another body: no honest vendor does that."""
+        try:
+            with self._db.read() as session:
+                for arrival in arrivals:
+                    differs = select(Delivery.id).where(
+                        Delivery.dedupe_key == arrival.dedupe_key, Delivery.body != arrival.body
+                    )
+                    if session.scalar(differs) is not None:
+                        self._metrics.changed.inc()
+                        log.warning(
+                            "delivery_id_reused", integration_id=arrival.integration_id, dedupe_key=arrival.dedupe_key
+                        )
+        except SQLAlchemyError as error:
+            self._note_failure(error)
+
+    # -- back on the event loop
+
+    def _answer(self, group: Sequence[_Waiting], outcomes: Sequence[Stored]) -> None:
+        self._waiting -= len(group)
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            if not waiting.answer.done():  # it may have given up
+                waiting.answer.set_result(outcome)
+
+
+def _words(error: Exception) -> str:
+    """The database's own words, without the statement."""
+    return str(getattr(error, "orig", None) or error)
