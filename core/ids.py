@@ -49,7 +49,8 @@ def take(session: Session, prefix: str, now: datetime, count: int = 1) -> list[s
             {"count": count, "prefix": prefix},
         )
         numbers = range(last - count + 1, last + 1)
-    return [f"{prefix}-{now:%y}-{_serial(number)}" for number in numbers]
+    beginning = f"{prefix}-{now:%y}-"
+    return [beginning + _serial(number) for number in numbers]
 
 
 def _serial(number: int) -> str:

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     CONFLICT_PLATFORM = "conflict_platform"
     CONFLICT_EXTERNAL = "conflict_external"
     CONFLICT_REFUSED = "conflict_refused"
+    CONFLICT_CREATED = "conflict_created"
 
 
 _CONFLICT = {
@@ -72,7 +73,7 @@ _CONFLICT = {
     Rule.PLATFORM: Reason.CONFLICT_PLATFORM,
     Rule.EXTERNAL: Reason.CONFLICT_EXTERNAL,
 }
-CONFLICTS = frozenset(_CONFLICT.values()) | {Reason.CONFLICT_REFUSED}
+CONFLICTS = frozenset(_CONFLICT.values()) | {Reason.CONFLICT_REFUSED, Reason.CONFLICT_CREATED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,13 @@ def _decide(
     def outcome(outcome: Outcome, reason: Reason) -> FieldDecision:
         return FieldDecision(name, outcome, reason, here, there, base)
 
+    if base is not None and not base.known and mine != theirs:
+        # The item is only just being created, and its first state is the vendor's doing, not a person's: a status
+        # that items start in must not become ours, nor what stands in place of a value the vendor refused.
+        if _was_refused(name, mine, rules.refused):
+            return outcome(Outcome.REFUSED, Reason.REFUSED_THERE)
+        if name == "status":
+            return outcome(Outcome.OWE, Reason.CONFLICT_CREATED)
     if not changed_here and not changed_there:
         if rules.remapped and name in MAPPED and mine != theirs:
             return outcome(Outcome.TAKE, Reason.REMAPPED)
@@ -236,7 +244,7 @@ def _new_base(decision: FieldDecision) -> Agreed:
             return Agreed(fingerprint(decision.there.here), there)
         case _:
             assert decision.base is not None
-            return decision.base if decision.base.known else Agreed(decision.base.here, there)
+            return decision.base if decision.base.known else Agreed(fingerprint(decision.there.here), there)
 
 
 # --- storage form -------------------------------------------------------------------------------------

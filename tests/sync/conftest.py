@@ -26,8 +26,8 @@ from core.vault import Vault, new_key
 from sync import integrations
 from sync.runtime import Lane, Runtime
 from tests.services.servers import fresh_database
-from tests.sync.toy import BASIC, ToyVendor
-from tests.sync.toy_auth import CLIENT_ID, CLIENT_SECRET
+from simulation.toy import BASIC, ToyVendor
+from simulation.toy_auth import CLIENT_ID, CLIENT_SECRET
 
 START = datetime(2026, 4, 15, 10, tzinfo=UTC)
 

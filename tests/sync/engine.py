@@ -14,7 +14,7 @@ from sync.pull import pull
 from sync.push import push
 from sync.runtime import Runtime
 from tests.sync.conftest import Tenant
-from tests.sync.toy import PRIORITIES, STATES, ToyVendor
+from simulation.toy import PRIORITIES, STATES, ToyVendor
 
 
 class Both:

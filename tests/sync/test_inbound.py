@@ -12,7 +12,7 @@ from core.models import Binding, Delivery, Task
 from sync.failures import MAX_ATTEMPTS
 from sync.inbound import drain
 from tests.sync.engine import Both
-from tests.sync.toy import deliver
+from simulation.toy import deliver
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from sync.runtime import Lane, Runtime
 from sync.sessions import open_session, with_refresh
 from sync.subscriptions import subscribe
 from tests.sync.conftest import START, ManualClock, Tenant, connect, make_tenant, toy_config
-from tests.sync.toy import BASIC, ToyConnector, ToyVendor
+from simulation.toy import BASIC, ToyConnector, ToyVendor
 
 
 def row(rt: Runtime, integration: Integration) -> Integration:

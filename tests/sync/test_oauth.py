@@ -25,8 +25,8 @@ from sync.oauth import ATTEMPT_LIFETIME
 from sync.runtime import Lane, Runtime
 from sync.tokens import AppRefused
 from tests.sync.conftest import START, ManualClock, Tenant, connect, make_tenant
-from tests.sync.toy import ToyVendor
-from tests.sync.toy_auth import CLIENT_ID, CLIENT_SECRET
+from simulation.toy import ToyVendor
+from simulation.toy_auth import CLIENT_ID, CLIENT_SECRET
 
 
 @pytest.fixture

@@ -279,6 +279,34 @@ def test_a_webhook_that_overtakes_the_answer_adopts_the_item(both, vendor, monke
     both.assert_equal()
 
 
+def test_a_webhook_of_the_items_first_state_does_not_undo_the_status_it_was_created_with(both, vendor, monkeypatch):
+    both.create("In progress from birth", status="in_progress")
+    real = type(vendor).add
+
+    def in_two_steps(self, container, *, state, **fields):
+        item = real(self, container, **fields)
+        both.deliver()
+        return self.edit(item.id, state=state)
+
+    monkeypatch.setattr(type(vendor), "add", in_two_steps)
+    both.push()
+    both.deliver()
+    both.push()
+    assert both.task().status == "in_progress"
+    assert both.calls("update_task") == 0
+    both.assert_equal()
+
+
+def test_a_value_refused_at_creation_stays_ours_and_says_why(both, vendor):
+    vendor.refuses["priority"] = Refusal("field_refused", "Not on the screen.")
+    both.create("Urgent", priority="critical")
+    both.push()
+    both.deliver()
+    assert both.task().priority == "critical"
+    assert both.binding().refused["priority"]["code"] == "field_refused"
+    assert not both.binding().owed
+
+
 @pytest.mark.parametrize("healed_by", ["search", "webhook", "poll"])
 def test_an_item_whose_creation_was_cut_off_is_adopted_never_made_twice(both, vendor, clock, healed_by):
     vendor.index_lag = timedelta(seconds=20)

@@ -133,6 +133,24 @@ def test_an_item_just_created_completes_its_base_at_first_sight():
     assert moved.owed
 
 
+def test_the_status_an_item_starts_in_never_becomes_ours_while_it_is_being_created():
+    base = {"status": Agreed("in_progress", known=False)}
+    todo = Remote({"status": RemoteValue("backlog", "todo")}, 5, 9)
+    for here in ("in_progress", "done"):
+        decision = reconcile(base, Local({"status": here}, {"status": 1}), todo, NO_RULES)
+        assert decision.fields[0].outcome is Outcome.OWE
+        assert decision.base == {"status": Agreed("backlog", "todo")}
+
+
+def test_what_stands_in_place_of_a_value_refused_at_creation_does_not_become_ours():
+    base = {"priority": Agreed("high", known=False)}
+    rules = Rules({}, {"priority": "high"})
+    local, remote = Local({"priority": "high"}, {}), Remote({"priority": RemoteValue("medium", "3")}, 5, 9)
+    first = reconcile(base, local, remote, rules)
+    assert first.fields[0].outcome is Outcome.REFUSED
+    assert reconcile(first.base, local, remote, rules).verdict is Verdict.UNCHANGED
+
+
 def test_long_texts_are_remembered_as_digests_that_survive_storage():
     base = {"description": Agreed(fingerprint("x" * (LONG + 1)), fingerprint("y" * 9000)), "title": Agreed("t", None)}
     base["status"] = Agreed("done", known=False)

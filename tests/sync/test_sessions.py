@@ -22,8 +22,8 @@ from sync.oauth import PAUSE
 from sync.runtime import Lane, Runtime
 from sync.sessions import Session, open_session, with_refresh
 from tests.sync.conftest import START, ManualClock, Tenant, connect, toy_config
-from tests.sync.toy import BASIC, ToyVendor
-from tests.sync.toy_auth import CLIENT_SECRET
+from simulation.toy import BASIC, ToyVendor
+from simulation.toy_auth import CLIENT_SECRET
 
 CANARY = "canary"
 """In every secret of the toy vendor."""

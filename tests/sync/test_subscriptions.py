@@ -22,7 +22,7 @@ from sync.subscriptions import (
     webhook_url,
 )
 from tests.sync.conftest import START, ManualClock, Tenant, connect, toy_config
-from tests.sync.toy import ToyConnector, ToyVendor
+from simulation.toy import ToyConnector, ToyVendor
 
 
 def row(rt: Runtime, integration: Integration) -> Integration:
