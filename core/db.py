@@ -122,14 +122,18 @@ def make_engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(url, in_memory=parsed.database in (None, "", ":memory:"))
     _register_binary_arrays()
-    # A plan prepared while a table was empty would be kept and read the whole table ever after, page by page.
-    options = "-c plan_cache_mode=force_custom_plan -c timezone=UTC"
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=20,
-        connect_args={"options": options, "application_name": "turnbuckle"},
+        connect_args={
+            "options": "-c timezone=UTC",
+            "application_name": "turnbuckle",
+            # A plan prepared while a table was empty would be kept and read the whole table ever after, page by page.
+            # (Not by plan_cache_mode: with it the check of every foreign key is planned anew for every row.)
+            "prepare_threshold": None,
+        },
         json_serializer=_json,
         hide_parameters=True,  # an error's text ends up in logs; bodies and sealed credentials must not
     )

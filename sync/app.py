@@ -7,17 +7,19 @@ when it is taken: if the worker dies, the work is found again by the next tick, 
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from functools import lru_cache
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import setup_logging, worker_process_init
 from kombu import Queue
 
 from connectors.http import default_transport
 from connectors.registry import Registry
+from core import logs
 from core.db import Database
 from core.settings import Settings
 from core.vault import Vault
@@ -123,6 +125,13 @@ def work(lane: str, integration_id: str) -> None:
 def tick() -> None:
     """Find what is due."""
     scheduler.tick(runtime())
+
+
+@setup_logging.connect
+def _our_logging(**_: object) -> None:
+    """Celery's own form of log lines would show the local variables of a traceback, and with them secrets."""
+    logs.set_up(as_json=settings().log_json)
+    logging.getLogger("celery.apps.worker").setLevel(logging.INFO)  # that it is ready
 
 
 @worker_process_init.connect

@@ -147,7 +147,7 @@ def running(kind: str, database_url: str, broker_url: str | None, seed_issues: i
         yield stack
 
 
-def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str]]:
+def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str | None]]:
     turnbuckle, celery = str(BIN / "turnbuckle"), str(BIN / "celery")
     if kind == "embedded":
         return [("up", [turnbuckle, "up", "--port", str(port)], f"{url}/readyz")]
@@ -157,7 +157,7 @@ def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str]
     return [
         ("web", [turnbuckle, "serve", "--port", str(port)], f"{url}/readyz"),
         ("worker", worker, r"ready\."),
-        ("beat", beat, "beat: Starting"),
+        ("beat", beat, None),
     ]
 
 

@@ -67,13 +67,16 @@ def create_counters() -> None:
 
 
 def compress_bodies() -> None:
-    """LZ4 packs a delivery several times faster than PostgreSQL's own method, where the server was built with it."""
+    """Bodies are written once and rarely read. LZ4 packs them several times faster than PostgreSQL's own method; a
+    server built without it writes them half again as fast unpacked."""
     connection = op.get_bind()
     if connection.dialect.name != "postgresql":
         return
     known = "SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
     if connection.scalar(sa.text(known)):
         op.execute("ALTER TABLE delivery ALTER COLUMN body SET COMPRESSION lz4")
+    else:
+        op.execute("ALTER TABLE delivery ALTER COLUMN body SET STORAGE EXTERNAL")
 
 
 def downgrade() -> None:

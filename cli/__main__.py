@@ -1,0 +1,5 @@
+"""`python -m cli` is `turnbuckle`."""
+
+from cli.main import app
+
+app()

@@ -1,0 +1,35 @@
+"""`turnbuckle connectors`: what integrations can be made of."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.output import Json, note, print_json, print_table
+from connectors.registry import Registry
+
+app = typer.Typer(no_args_is_help=True, help="Connectors: the vendors that can be connected.")
+
+
+@app.callback()
+def _group() -> None:
+    """Makes `list` a subcommand although it is the only one."""
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the connectors, and those that were found but can't be used with the reason."""
+    registry = Registry.load()
+    if as_json:
+        from api.connectors import ConnectorView  # the web framework takes a moment to load
+
+        views = [ConnectorView.of(entry).model_dump(mode="json") for entry in registry.entries()]
+        failures = [{"name": f.name, "origin": f.origin, "reason": f.reason} for f in registry.failures]
+        print_json({"connectors": views, "failures": failures})
+        return
+    rows = [
+        (entry.type, entry.connector.manifest.name, entry.origin, ", ".join(entry.capabilities))
+        for entry in registry.entries()
+    ]
+    print_table(("TYPE", "NAME", "ORIGIN", "CAPABILITIES"), rows, empty="There are no connectors.")
+    for failure in registry.failures:
+        note(f"{failure.name} ({failure.origin}) can't be used: {failure.reason}")

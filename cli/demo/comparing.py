@@ -1,0 +1,142 @@
+"""Do both ends say the same, and is it what people last said? Field by field, without any help from the connector.
+
+The words of the two sides are translated by the small tables here, written from what people see, so that a mistake in
+the connector's own mapping would show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from cli.demo.people import PRIORITIES, STATUSES, Edit
+from cli.demo.world import PROJECT, World
+from core.models import Task, User
+
+FIELDS = ("title", "description", "status", "priority", "assignee")
+
+AT_ONCE = timedelta(seconds=2)
+"""Edits of one field on both sides within this time are a conflict, in which either may win by the field's rule."""
+
+Values = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A task as we hold it. `key` is its issue's, or its own id while it has none."""
+
+    task_id: str
+    key: str
+    values: Values
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field on which two values should agree and don't; or a task or an issue that has no counterpart."""
+
+    key: str
+    field: str
+    here: str | None
+    there: str | None
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.field}: here {self.here!r}, there {self.there!r}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many pairs were compared, and what differed."""
+
+    pairs: int
+    differences: Sequence[Difference]
+
+    @property
+    def unequal(self) -> int:
+        """How many items differ in anything."""
+        return len({difference.key for difference in self.differences})
+
+
+def read_by_api(world: World) -> list[Held]:
+    """What the public API says we hold."""
+    emails = _emails_by_user(world)
+    listed = world.api.listed("/v1/tasks", workspace_id=world.workspace_id)
+    return [_held(world.api.get(f"/v1/tasks/{task['id']}")["data"], emails) for task in listed]
+
+
+def read_by_database(world: World) -> list[Held]:
+    """The same from the database: cheap enough to do every second."""
+    emails = _emails_by_user(world)
+    with world.runtime.db.read() as session:
+        tasks = session.scalars(select(Task).where(Task.workspace_id == world.workspace_id)).all()
+    return [_held(vars(task), emails) for task in tasks]
+
+
+def compare(ours: Iterable[Held], world: World) -> Comparison:
+    """Pair tasks and issues by key. A second task for the same issue is a difference too."""
+    issues = [issue for issue in world.jira.state()["issues"] if issue["project"] == PROJECT]
+    theirs = {issue["key"]: _issue_values(issue, world) for issue in issues}
+    seen: set[str] = set()
+    differences: list[Difference] = []
+    for held in ours:
+        if held.key in seen:
+            differences.append(Difference(held.key, "task", "a second one", None))
+        elif held.key not in theirs:
+            differences.append(Difference(held.key, "issue", "a task", None))
+        else:
+            differences += _differences(held.key, held.values, theirs[held.key])
+        seen.add(held.key)
+    differences += [Difference(key, "task", None, "an issue") for key in theirs.keys() - seen]
+    return Comparison(len(seen & theirs.keys()), differences)
+
+
+def lost_edits(edits: Sequence[Edit], ours: Iterable[Held]) -> Iterator[str]:
+    """Edits that should have stayed, and did not: the last of each field, unless the other side edited it at once."""
+    names = {name: held for held in ours for name in (held.task_id, held.key)}
+    last: dict[tuple[str, str], list[Edit]] = {}
+    for edit in edits:
+        held = names.get(edit.item)
+        if held is None:
+            yield f"{edit.item} is nowhere, and was given {dict(edit.values)}"
+            continue
+        for field in edit.values:
+            before = last.get((held.task_id, field), [])
+            rivals = [other for other in before if edit.at - other.at < AT_ONCE and other.here != edit.here]
+            last[(held.task_id, field)] = [*rivals, edit]
+    for (task_id, field), candidates in last.items():
+        held = names[task_id]
+        if held.values[field] not in [edit.values[field] for edit in candidates]:
+            wanted = candidates[-1]
+            where = "here" if wanted.here else "in Jira"
+            yield f"{held.key} {field}: {wanted.values[field]!r} was set {where}, and it is {held.values[field]!r}"
+
+
+def _differences(key: str, here: Values, there: Values) -> list[Difference]:
+    return [Difference(key, name, here[name], there[name]) for name in FIELDS if here[name] != there[name]]
+
+
+def _held(task: Mapping[str, Any], emails: Mapping[str, str]) -> Held:
+    values = {name: task[name] for name in ("title", "description", "status", "priority")}
+    values["assignee"] = emails[task["assignee_id"]] if task["assignee_id"] else None
+    return Held(task["id"], task["external_id"] or task["id"], values)
+
+
+def _issue_values(issue: Mapping[str, Any], world: World) -> Values:
+    person = world.jira.site.users.get(issue["assignee"] or "")
+    # Whoever has no account here is nobody the platform could name.
+    known = person is not None and person.email in world.apis
+    return {
+        "title": issue["summary"],
+        "description": issue["description"],
+        "status": STATUSES[issue["status"]],
+        "priority": PRIORITIES[issue["priority"]],
+        "assignee": person.email if person is not None and known else None,
+    }
+
+
+def _emails_by_user(world: World) -> dict[str, str]:
+    with world.runtime.db.read() as session:
+        return {user.id: user.email for user in session.scalars(select(User))}

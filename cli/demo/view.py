@@ -1,0 +1,135 @@
+"""What the terminal shows: a living view where there is a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from cli.demo.comparing import Comparison
+from cli.demo.watching import Crossing, Numbers
+from cli.demo.world import World
+
+SHOWN = 12
+"""Recent crossings that stay in sight."""
+
+PLAIN_EVERY = 20
+"""Looks between two lines of numbers where there is no terminal: five seconds."""
+
+
+class View(Protocol):
+    """Is shown the news a few times a second."""
+
+    def show(self, news: Sequence[Crossing], numbers: Numbers, comparison: Comparison) -> None:
+        """These arrived since the last time; this is how things stand."""
+        ...
+
+
+@contextmanager
+def view(console: Console) -> Iterator[View]:
+    """The view that fits the terminal."""
+    if not console.is_terminal:
+        yield PlainView(console)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield LiveView(live)
+
+
+class LiveView:
+    """A table of what crossed last, and the numbers."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._recent: list[Crossing] = []
+
+    def show(self, news: Sequence[Crossing], numbers: Numbers, comparison: Comparison) -> None:
+        """Redraw."""
+        self._recent = [*self._recent, *news][-SHOWN:]
+        self._live.update(Group(self._crossings(), Panel(_numbers(numbers, comparison))), refresh=True)
+
+    def _crossings(self) -> RenderableType:
+        table = Table("time", "", "item", "field", "value", "by", box=None, expand=True)
+        for crossing in reversed(self._recent):
+            arrow = Text("Jira → us", "cyan") if crossing.to_us else Text("us → Jira", "magenta")
+            time = crossing.at.astimezone().strftime("%H:%M:%S")
+            table.add_row(time, arrow, crossing.item, crossing.field, crossing.value or "-", crossing.how)
+        return table
+
+
+class PlainView:
+    """A line per crossing, and now and then one with the numbers."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._looks = 0
+
+    def show(self, news: Sequence[Crossing], numbers: Numbers, comparison: Comparison) -> None:
+        """Print the news."""
+        for crossing in news:
+            arrow = "Jira -> us" if crossing.to_us else "us -> Jira"
+            line = f"{crossing.at:%H:%M:%S} {arrow} {crossing.item} {crossing.field}: {crossing.value} ({crossing.how})"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._looks += 1
+        if self._looks % PLAIN_EVERY == 0:
+            self._console.print(_numbers(numbers, comparison), markup=False, highlight=False, soft_wrap=True)
+
+
+def introduce(world: World, console: Console) -> None:
+    """Where everything is, and three things to try."""
+    url = world.runtime.settings.public_url
+    header = f'-H "Authorization: Bearer {world.token}"'
+    lines = (
+        f"Turnbuckle   {url}/docs",
+        f"Jira sandbox {world.jira.site.url}/_control/state",
+        f"token        {world.token}",
+        "",
+        "Try, in another terminal:",
+        f'  curl {header} "{url}/v1/tasks?workspace_id={world.workspace_id}&limit=3"',
+        f"  curl {header} {url}/v1/integrations/{world.integration_id}",
+        f'  curl {header} {url}/v1/tasks --json \'{{"workspace_id": "{world.workspace_id}", '
+        f'"service_line_id": "{world.service_line_id}", "title": "Hello from here"}}\'',
+        "",
+    )
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def summarize(numbers: Numbers, comparison: Comparison, lost: Sequence[str], console: Console) -> None:
+    """What happened, whether both ends are equal, and whether they are what people last said."""
+    lines = [
+        "",
+        f"edits made        {numbers.edits_here + numbers.edits_there}"
+        f" ({numbers.edits_here} here, {numbers.edits_there} in Jira)",
+        f"reconciled        {numbers.reconciled} changes crossed, {numbers.healed} of them found by polling",
+        f"echoes suppressed {numbers.echoes}",
+        f"conflicts         {numbers.conflicts}",
+        f"calls made        {numbers.calls}",
+        f"latency           {_seconds(numbers.latency)} (median, edit to arrival)",
+    ]
+    if lost:
+        lines.append(f"LOST EDITS        {len(lost)}:")
+        lines += [f"  {text}" for text in lost]
+    if comparison.differences:
+        lines.append(f"NOT EQUAL         {comparison.unequal} of {comparison.pairs} items differ:")
+        lines += [f"  {difference}" for difference in comparison.differences]
+    else:
+        lines.append(f"equal             all {comparison.pairs} tasks and issues, in every field")
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def _numbers(numbers: Numbers, comparison: Comparison) -> str:
+    agree = f"{comparison.pairs - comparison.unequal} of {comparison.pairs} agree now"
+    return (
+        f"edits {numbers.edits_here} here + {numbers.edits_there} in Jira · reconciled {numbers.reconciled} · "
+        f"echoes suppressed {numbers.echoes} · conflicts {numbers.conflicts} · healed by polling {numbers.healed} · "
+        f"calls {numbers.calls} · latency {_seconds(numbers.latency)} · {agree}"
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value * 1000:.0f} ms"

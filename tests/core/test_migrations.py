@@ -1,0 +1,81 @@
+"""The migrations make exactly the schema the models describe, once, however many processes start them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from core import ids
+from core.clock import utc_now
+from core.db import Base, Database, make_engine
+from core.migrations import is_current, upgrade
+
+AT_ONCE = 4
+MIGRATE = "import sys; from core.migrations import upgrade; upgrade(sys.argv[1])"
+
+
+@pytest.fixture
+def engine(migrated_url: str) -> Iterator[Engine]:
+    engine = make_engine(migrated_url)
+    yield engine
+    engine.dispose()
+
+
+def test_migrations_and_models_agree(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_partial_indexes_keep_their_condition(engine: Engine) -> None:
+    # Alembic does not compare these.
+    indexes = {index["name"]: index for index in inspect(engine).get_indexes("binding")}
+    options = indexes["ix_binding_owed"]["dialect_options"]
+    assert str(options[f"{engine.dialect.name}_where"]) == "owed"
+    [open_run] = [index for index in inspect(engine).get_indexes("sync_run") if index["name"] == "uq_sync_run_open"]
+    assert open_run["unique"]
+    assert "running" in str(open_run["dialect_options"][f"{engine.dialect.name}_where"])
+
+
+def test_every_kind_of_id_has_its_counter(migrated_url: str) -> None:
+    database = Database(migrated_url)
+    with database.write() as session:
+        taken = {prefix: ids.take(session, prefix, utc_now(), 2) for prefix in ids.PREFIXES}
+    database.close()
+    assert all(first.endswith("-000001") and second.endswith("-000002") for first, second in taken.values())
+
+
+def test_a_database_is_current_after_the_upgrade_and_not_before(database_url: str) -> None:
+    engine = make_engine(database_url)
+    assert not is_current(engine)
+    upgrade(database_url)
+    assert is_current(engine)
+    engine.dispose()
+
+
+def test_a_second_upgrade_keeps_what_is_there(migrated_url: str) -> None:
+    database = Database(migrated_url)
+    with database.write() as session:
+        first = ids.take_one(session, "ORG", utc_now())
+    upgrade(migrated_url)
+    with database.write() as session:
+        assert ids.take_one(session, "ORG", utc_now()) != first
+    database.close()
+
+
+def test_processes_that_start_at_once_do_not_race(database_url: str) -> None:
+    started = [
+        subprocess.Popen([sys.executable, "-c", MIGRATE, database_url], stderr=subprocess.PIPE, text=True)
+        for _ in range(AT_ONCE)
+    ]
+    errors = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * AT_ONCE, "\n".join(errors)
+    engine = make_engine(database_url)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
+    engine.dispose()
