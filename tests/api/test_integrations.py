@@ -12,7 +12,7 @@ from sync.pull import pull
 from sync.runtime import Lane, Runtime
 from tests.api.conftest import Tenant, error_of, rows, toy_config
 from tests.sync.conftest import ManualClock
-from tests.sync.toy import BASIC, ToyVendor
+from simulation.toy import BASIC, ToyVendor
 
 GITHUB = {
     "organization": "apex-digital",

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from sync.runtime import Runtime
 from tests.api.conftest import Tenant, connect, error_of
-from tests.sync.toy import ToyVendor
+from simulation.toy import ToyVendor
 
 CALLBACK = "/v1/oauth/toy/callback"
 

@@ -27,7 +27,7 @@ from tests.api.conftest import (
 )
 from tests.sync.conftest import ManualClock
 from tests.sync.engine import Both
-from tests.sync.toy import ToyVendor
+from simulation.toy import ToyVendor
 
 
 def test_a_task_needs_only_a_title_and_a_service_line(api: TestClient, tenant: Tenant) -> None:

@@ -98,9 +98,7 @@ def parts(api: Api, account: str) -> None:
     api.delete(f"{url}/comment/{comment}")
     for _ in range(2):
         api.put(url + "/properties/marker", json={"task": 1})
-        api.post(
-            url + "/remotelink", json={"globalId": "g", "object": {"url": "https://x.example", "title": "t"}}
-        )
+        api.post(url + "/remotelink", json={"globalId": "g", "object": {"url": "https://x.example", "title": "t"}})
     api.get(url + "/properties")
     api.get(url + "/properties/marker")
     api.delete(url + "/properties/marker")
@@ -110,9 +108,7 @@ def parts(api: Api, account: str) -> None:
     api.get(url + "/changelog")
     api.get(url + "/editmeta")
     api.post("/changelog/bulkfetch", json={"issueIdsOrKeys": [issue["id"]], "fieldIds": ["status"]})
-    api.post(
-        "/issue/bulkfetch", json={"issueIdsOrKeys": [issue["id"]], "fields": ["*all"], "expand": ["names"]}
-    )
+    api.post("/issue/bulkfetch", json={"issueIdsOrKeys": [issue["id"]], "fields": ["*all"], "expand": ["names"]})
     jql = "project = APEX ORDER BY updated ASC, id ASC"
     page = api.search(jql, maxResults=1, expand="names,schema", properties=["p"]).json()
     api.search(jql, maxResults=1, nextPageToken=page["nextPageToken"])

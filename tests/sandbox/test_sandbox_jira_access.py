@@ -37,9 +37,7 @@ def ask(http: httpx.Client, **more: str) -> httpx.Response:
 
 def answer(response: httpx.Response) -> dict[str, str]:
     assert response.status_code == 302, response.text
-    return {
-        name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()
-    }
+    return {name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()}
 
 
 def exchange(http: httpx.Client, code: str, **more: Any) -> httpx.Response:
@@ -162,9 +160,7 @@ def test_an_expired_access_token_is_401(jira, clock):
 
 def test_one_consent_may_cover_several_sites(http, jira):
     token = jira.grant()["access_token"]
-    listed = http.get(
-        "/oauth/token/accessible-resources", headers={"Authorization": f"Bearer {token}"}
-    ).json()
+    listed = http.get("/oauth/token/accessible-resources", headers={"Authorization": f"Bearer {token}"}).json()
     assert [site["url"] for site in listed] == [SITE, "https://acme-2.atlassian.net"]
     jira.plant(1)
     second = gateway(jira, token, listed[1]["id"])
@@ -185,9 +181,7 @@ def test_a_missing_scope_is_refused(jira):
     assert "scope does not match" in refused.json()["errorMessages"][0]
 
 
-@pytest.mark.parametrize(
-    "auth", [None, ("sync@example.com", "wrong"), ("ghost@example.com", "sandbox-api-token")]
-)
+@pytest.mark.parametrize("auth", [None, ("sync@example.com", "wrong"), ("ghost@example.com", "sandbox-api-token")])
 def test_no_or_wrong_credentials_read_as_anonymous(jira, auth):
     jira.plant(1)
     api = Api(jira, auth=auth)

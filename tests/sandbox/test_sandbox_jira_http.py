@@ -187,9 +187,7 @@ def test_the_control_endpoint_acts_as_people(http):
     assert issue["project"] == "OPS"
     assert issue["comments"] == ["Hello"]
     assert issue["priority"] == "High"
-    assert (
-        http.post("/_control/act", json={"as": "Ann Archer", "do": "delete", "issue": key}).status_code == 200
-    )
+    assert http.post("/_control/act", json={"as": "Ann Archer", "do": "delete", "issue": key}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -213,9 +211,7 @@ def test_a_senseless_control_request_says_what_to_change(http, path, body, text)
 
 
 def test_the_control_endpoint_breaks_things_and_counts_calls(http):
-    fault = http.post(
-        "/_control/faults", json={"kind": "error", "status": 500, "operation": "getCurrentUser"}
-    ).json()
+    fault = http.post("/_control/faults", json={"kind": "error", "status": 500, "operation": "getCurrentUser"}).json()
     assert http.get("/rest/api/3/myself").status_code == 500
     assert http.get("/rest/api/3/myself").status_code == 200
     assert http.get("/_control/faults").json()["faults"][0]["hits"] == 1

@@ -294,9 +294,7 @@ def test_people_keep_their_address_private(api):
     found = api.get("/user/search", params={"query": "cleo"}).json()
     assert "emailAddress" not in found[0]
     assert api.get("/user/search", params={"query": "cleo@"}).json() == []
-    assert [u["displayName"] for u in api.get("/user/search", params={"query": "ann@"}).json()] == [
-        "Ann Archer"
-    ]
+    assert [u["displayName"] for u in api.get("/user/search", params={"query": "ann@"}).json()] == ["Ann Archer"]
 
 
 def test_only_active_people_can_be_assigned(api):

@@ -78,9 +78,7 @@ def test_the_old_search_is_gone(api):
         assert "/rest/api/3/search/jql" in answer.json()["errorMessages"][0]
 
 
-@pytest.mark.parametrize(
-    "extra", [{"startAt": 0}, {"validateQuery": "strict"}, {"maxResults": "10"}, {"fields": "x"}]
-)
+@pytest.mark.parametrize("extra", [{"startAt": 0}, {"validateQuery": "strict"}, {"maxResults": "10"}, {"fields": "x"}])
 def test_unknown_or_mistyped_body_keys_are_refused(api, extra):
     assert api.search("project = APEX", **extra).status_code == 400
 

@@ -177,9 +177,7 @@ def test_the_list_of_failed_webhooks_is_not_for_oauth_apps(app):
 
 def test_the_published_signature_vector_holds():
     signed = _BodySigner("It's a Secret to Everybody").headers(b"Hello World!", None)  # type: ignore[arg-type]
-    assert signed == {
-        "X-Hub-Signature": "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9"
-    }
+    assert signed == {"X-Hub-Signature": "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9"}
 
 
 def test_an_admin_webhook_signs_its_body(api, jira, inbox):
@@ -239,9 +237,7 @@ def test_other_refusals_are_never_retried(app, jira, inbox, clock, status):
     assert jira.deliveries.log()[0].state == "failed"
 
 
-def test_after_half_an_hour_of_failures_deliveries_get_one_attempt_until_one_succeeds(
-    app, jira, inbox, clock
-):
+def test_after_half_an_hour_of_failures_deliveries_get_one_attempt_until_one_succeeds(app, jira, inbox, clock):
     register(app)
     ann = jira.person("Ann Archer")
     inbox.answers = [500] * 8
