@@ -18,8 +18,8 @@ from core.clock import iso
 from core.errors import NotFound
 from core.models import Binding, Integration, Task, TaskHistory
 from core.tasks import COLUMNS
-from sync.apply import local_of
 from sync.reconcile import Fingerprint, base_from_json, fingerprint
+from sync.scope import local_of
 
 CUT = 60
 """Characters of a long value that are shown."""

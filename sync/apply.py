@@ -10,69 +10,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from connectors.contract import Gone, GoneReason, RemoteTask, RemoteValue, Rule, TaskSyncConfig
+from connectors.contract import Gone, GoneReason, RemoteTask, RemoteValue
 from core import ids
 from core.bulk import among, insert_rows, update_rows
 from core.clock import epoch_ms
-from core.models import Binding, Integration, Task
+from core.models import Binding, Task
 from core.tasks import COLUMNS, Change, Ledger, TaskRef
 from sync.people import People
 from sync.reconcile import (
     Agreed,
     Decision,
-    Local,
     Outcome,
-    Remote,
-    Rules,
     Verdict,
     base_from_json,
     base_to_json,
-    first_base,
-    reconcile,
 )
-
-GONE_THERE = "\x1fgone"
-"""What an ended binding's base says the vendor's status is: no real status equals it, so that an item which comes
-back brings its status with it instead of being cancelled by ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The integration an application of items belongs to. `clock_offset` is the vendor's clock minus ours."""
-
-    integration_id: str
-    organization_id: str
-    workspace_id: str
-    type: str
-    mapping_rev: int
-    conflict: Mapping[str, Rule]
-    contexts: Mapping[str, tuple[str | None, str | None]]
-    clock_offset: timedelta = timedelta(0)
-
-    @classmethod
-    def of(cls, integration: Integration, config: TaskSyncConfig, clock_offset: timedelta) -> Scope:
-        """The scope of an integration with this config."""
-        return cls(
-            integration_id=integration.id,
-            organization_id=integration.organization_id,
-            workspace_id=integration.workspace_id,
-            type=integration.type,
-            mapping_rev=integration.mapping_rev,
-            conflict=config.conflict,
-            # Where several mappings name one vendor project, the first says where its items belong here.
-            contexts={p.external: (p.service_line_id, p.project_id) for p in reversed(config.projects)},
-            clock_offset=clock_offset,
-        )
-
-    def key(self, external_id: str) -> str:
-        """The binding key of an item."""
-        return f"{self.integration_id}:{external_id}"
+from sync.rows import GONE_THERE, SHOWN, all_bindings, all_tasks, binding_row, task_row, unchanged
+from sync.scope import Scope, decide
 
 
 @dataclass
@@ -221,7 +181,7 @@ class _Page:
             {
                 "id": task.id,
                 **{column: taken.get(name, getattr(task, column)) for name, column in COLUMNS.items()},
-                **{name: shown.get(name, getattr(task, name)) for name in _SHOWN},
+                **{name: shown.get(name, getattr(task, name)) for name in SHOWN},
                 "changed_at": task.changed_at | dict.fromkeys(taken, at),
                 "version": task.version + 1,
                 "updated_at": self.now if changes else task.updated_at,
@@ -283,7 +243,7 @@ class _Page:
             base["status"] = Agreed(task.status, GONE_THERE)
         self._bindings.append(
             {
-                **_unchanged(binding),
+                **unchanged(binding),
                 "state": "ended",
                 "base": base_to_json(base),
                 "owed": False,
@@ -302,7 +262,7 @@ class _Page:
         self._tasks.append(
             {
                 "id": task.id,
-                **{column: getattr(task, column) for column in (*COLUMNS.values(), *_SHOWN)},
+                **{column: getattr(task, column) for column in (*COLUMNS.values(), *SHOWN)},
                 "status": "cancelled",
                 "changed_at": task.changed_at | {"status": epoch_ms(self.now)},
                 "version": task.version + 1,
@@ -314,7 +274,7 @@ class _Page:
         self.applied.note(missing.external_id, "unreachable")
         if binding.reason_code != "unreachable":
             text = missing.detail or "The item can't be read any more; check the permissions of the connected account."
-            row = {**_unchanged(binding), "reason_code": "unreachable", "reason_text": text}
+            row = {**unchanged(binding), "reason_code": "unreachable", "reason_text": text}
             self._bindings.append(row | {"missing_since": binding.missing_since or self.now})
 
     def write(self) -> None:
@@ -329,116 +289,10 @@ class _Page:
         task_ids = ids.take(self.session, "TSK", self.now, len(self._new))
         tasks, bindings = [], []
         for task_id, (item, values) in zip(task_ids, self._new, strict=True):
-            task = self._task_row(task_id, item, values)
+            task = task_row(self.scope, task_id, item, values)
             tasks.append(task)
-            bindings.append(self._binding_row(task_id, item, values))
+            bindings.append(binding_row(self.scope, task_id, item, values, self.ledger.source))
             ref = TaskRef(task_id, self.scope.workspace_id, self.scope.organization_id, task["service_line_id"])
             self.ledger.created(ref, task["title"], task["status"])
-        insert_rows(self.session, Task.__table__, tasks, shared=self._all_tasks())
-        insert_rows(self.session, Binding.__table__, bindings, shared=self._all_bindings())
-
-    def _task_row(self, task_id: str, item: RemoteTask, values: Mapping[str, RemoteValue]) -> dict[str, Any]:
-        service_line_id, project_id = self.scope.contexts[item.container]
-        here = {name: value.here for name, value in values.items()}
-        return {
-            "id": task_id,
-            "service_line_id": service_line_id,
-            "project_id": project_id,
-            "title": here.get("title") or item.key,
-            "description": here.get("description") or "",
-            "status": here.get("status") or "backlog",
-            "priority": here.get("priority") or "medium",
-            "assignee_id": here.get("assignee"),
-            "external_id": item.key,
-            "external_url": item.url,
-            "changed_at": dict.fromkeys(COLUMNS, epoch_ms(item.updated_at - self.scope.clock_offset)),
-        }
-
-    def _all_tasks(self) -> dict[str, Any]:
-        """What the new tasks' rows have in common."""
-        return {
-            "workspace_id": self.scope.workspace_id,
-            "external_source": self.scope.type,
-            "version": 1,
-            "created_by": self.scope.integration_id,
-            "created_at": self.now,
-            "updated_at": self.now,
-        }
-
-    def _binding_row(self, task_id: str, item: RemoteTask, values: Mapping[str, RemoteValue]) -> dict[str, Any]:
-        return {
-            "binding_key": self.scope.key(item.external_id),
-            "task_id": task_id,
-            "external_id": item.external_id,
-            "external_key": item.key,
-            "external_url": item.url,
-            "container": item.container,
-            "base": first_base(values),
-            "watermark": item.version,
-            "source": self.ledger.source,
-        }
-
-    def _all_bindings(self) -> dict[str, Any]:
-        """What the new bindings' rows have in common."""
-        return {
-            "integration_id": self.scope.integration_id,
-            "state": "bound",
-            "mapping_rev": self.scope.mapping_rev,
-            "owed": False,
-            "refused": {},
-            "attempts": 0,
-            "searches": 0,
-            "agreed_at": self.now,
-            "created_at": self.now,
-        }
-
-
-_SHOWN = ("external_id", "external_source", "external_url")
-_MOVING = (
-    "binding_key",
-    "external_id",
-    "external_key",
-    "external_url",
-    "container",
-    "state",
-    "base",
-    "watermark",
-    "mapping_rev",
-    "owed",
-    "owed_since",
-    "next_attempt_at",
-    "failed_at",
-    "attempts",
-    "reason_code",
-    "reason_text",
-    "refused",
-    "missing_since",
-    "agreed_at",
-    "source",
-)
-
-
-def _unchanged(binding: Binding) -> dict[str, Any]:
-    """A binding's row as it stands, to be changed in a few places: a bulk update's rows all have the same columns."""
-    return {"id": binding.id, **{name: getattr(binding, name) for name in _MOVING}}
-
-
-def decide(scope: Scope, binding: Binding, task: Task, item: RemoteTask, values: Mapping[str, RemoteValue]) -> Decision:
-    """The decision for one item and its task; used to act and to explain."""
-    remote_at = epoch_ms(item.updated_at - scope.clock_offset)
-    return reconcile(
-        base_from_json(binding.base),
-        local_of(task),
-        Remote(values, item.version, remote_at),
-        Rules(
-            scope.conflict,
-            {name: refusal["value"] for name, refusal in binding.refused.items()},
-            remapped=binding.mapping_rev != scope.mapping_rev,
-        ),
-        watermark=binding.watermark,
-    )
-
-
-def local_of(task: Task) -> Local:
-    """The task's side of a reconcile."""
-    return Local({name: getattr(task, column) for name, column in COLUMNS.items()}, task.changed_at)
+        insert_rows(self.session, Task.__table__, tasks, shared=all_tasks(self.scope, self.now))
+        insert_rows(self.session, Binding.__table__, bindings, shared=all_bindings(self.scope, self.now))

@@ -33,12 +33,13 @@ from connectors.contract import (
 )
 from core.bulk import among, update_rows
 from core.models import Delivery, Integration
-from sync.apply import Applied, Scope, apply_items
+from sync.apply import Applied, apply_items
 from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault
 from sync.health import may_work
 from sync.leases import Lease, LeaseLost, hold
 from sync.pull import ring_owed
 from sync.runtime import Lane, Runtime
+from sync.scope import Scope
 from sync.sessions import Session, with_refresh
 
 log = structlog.get_logger()

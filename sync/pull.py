@@ -1,17 +1,19 @@
 """Pulling: what changed at the vendor since the cursor, page by page.
 
 A run (SYNC-*) carries on from the integration's cursor, which moves only in the transaction that stored the page
-before it; killed anywhere, it loses nothing and repeats at most one page. While a page is written the next one is
-being fetched, so memory holds two pages whatever the number of items.
+before it; killed anywhere, it loses nothing and repeats a page or a few. While pages are written the next ones are
+being fetched, and those that have arrived by then are written together: with a quick vendor a transaction's fixed cost
+is shared, with a slow one no page waits. Memory holds two such batches whatever the number of items.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event
 
 import structlog
 from sqlalchemy import select, update
@@ -23,11 +25,12 @@ from core import ids
 from core.errors import PlatformError
 from core.models import Integration, SyncRun
 from core.vault import VaultError
-from sync.apply import Applied, Scope, apply_items
+from sync.apply import Applied, apply_items
 from sync.failures import Fault, backoff
 from sync.health import mark_sync_status, mark_working
 from sync.leases import LEASE_TIME, Lease, LeaseLost, hold
 from sync.runtime import Lane, Runtime
+from sync.scope import Scope
 from sync.sessions import Session, with_refresh
 
 log = structlog.get_logger()
@@ -35,6 +38,9 @@ log = structlog.get_logger()
 CLAIM = LEASE_TIME + timedelta(seconds=5)
 """How long the tick leaves a run alone after its last sign of life: when a killed worker's lease has run out, the run
 is found again."""
+
+ENOUGH = 1000
+"""Items after which pages that have arrived are written at the latest: beyond, a larger transaction is no cheaper."""
 
 FAILED_AFTER = 3
 """Failures in a row after which the integration counts as failed instead of degraded: one or two happen every day."""
@@ -135,39 +141,64 @@ def _pull_pages(rt: Runtime, lease: Lease, session: Session, run_id: str) -> Non
     assert isinstance(source, TaskSource)
     scope = Scope.of(session.integration, session.config, session.clock_offset())
     cursor = session.integration.cursor
-    for page in _ahead(source.changed_tasks(cursor), rt.pages_ahead):
-        _store(rt, lease, scope, run_id, page)
+    pages = source.changed_tasks(cursor)
+    for batch in _ahead(pages) if rt.pages_ahead else ([page] for page in pages):
+        _store(rt, lease, scope, run_id, batch)
 
 
-def _ahead(pages: Iterator[TaskPage], depth: int) -> Iterator[TaskPage]:
-    """The pages, each fetched while the one before is being worked on. Depth 0 fetches only when asked."""
-    if depth == 0:
-        yield from pages
-        return
+def _ahead(pages: Iterator[TaskPage]) -> Iterator[list[TaskPage]]:
+    """The pages, together those that were fetched while the ones before were being worked on."""
+    wanted = Event()
+    wanted.set()
     with ThreadPoolExecutor(1, thread_name_prefix="page") as fetcher:
-        coming = fetcher.submit(next, pages, None)
-        while (page := coming.result()) is not None:
-            coming = fetcher.submit(next, pages, None)
-            yield page
+        try:
+            batch, failure = _gather(pages, wanted)
+            while batch and failure is None:
+                wanted.clear()
+                coming = fetcher.submit(_gather, pages, wanted)
+                yield batch
+                wanted.set()
+                batch, failure = coming.result()
+            if batch:
+                yield batch
+            if failure is not None:
+                raise failure
+        finally:
+            wanted.set()
 
 
-def _store(rt: Runtime, lease: Lease, scope: Scope, run_id: str, page: TaskPage) -> None:
-    """Reconcile the page and move the cursor, in one transaction."""
+def _gather(pages: Iterator[TaskPage], wanted: Event) -> tuple[list[TaskPage], Exception | None]:
+    """Pages until somebody waits for them, there are enough, or one can't be had (and why); none at the end."""
+    gathered: list[TaskPage] = []
+    try:
+        for page in pages:
+            gathered.append(page)
+            if wanted.is_set() or sum(len(page.tasks) for page in gathered) >= ENOUGH:
+                break
+    except Exception as error:  # what was fetched before it is not lost for that
+        return gathered, error
+    return gathered, None
+
+
+def _store(rt: Runtime, lease: Lease, scope: Scope, run_id: str, pages: Sequence[TaskPage]) -> None:
+    """Reconcile the pages and move the cursor, in one transaction."""
     now = rt.clock()
+    tasks = [task for page in pages for task in page.tasks]
+    total = next((page.total for page in pages if page.total is not None), None)
 
     def store(session: DbSession) -> tuple[Applied, bool]:
         lease.guard(session)
-        applied = apply_items(session, scope, page.tasks, source=run_id, now=now)
+        applied = apply_items(session, scope, tasks, source=run_id, now=now)
         moved = session.execute(
             update(Integration)
             .where(Integration.id == scope.integration_id, Integration.mapping_rev == scope.mapping_rev)
-            .values(cursor=page.cursor, next_pull_at=now + CLAIM)
+            .values(cursor=pages[-1].cursor, next_pull_at=now + CLAIM)
             .returning(Integration.id)
             .execution_options(synchronize_session=False)
         )
         run = session.get_one(SyncRun, run_id)
-        run.counts = add_counts(run.counts, applied, len(page.tasks))
-        run.total = page.total if page.total is not None else run.total
+        run.counts = add_counts(run.counts, applied, records=len(tasks), pages=len(pages))
+        run.total = total if total is not None else run.total
         return applied, moved.first() is not None
 
     applied, same_mapping = rt.db.run(store)
@@ -176,9 +207,9 @@ def _store(rt: Runtime, lease: Lease, scope: Scope, run_id: str, page: TaskPage)
         raise Remapped
 
 
-def add_counts(counts: dict[str, int], applied: Applied, records: int) -> dict[str, int]:
-    """A run's counts with a page's added."""
-    return dict(Counter(counts) + applied.counts + Counter(records=records, pages=1))
+def add_counts(counts: dict[str, int], applied: Applied, *, records: int, pages: int) -> dict[str, int]:
+    """A run's counts with those of some pages added."""
+    return dict(Counter(counts) + applied.counts + Counter(records=records, pages=pages))
 
 
 def ring_owed(rt: Runtime, applied: Applied) -> None:

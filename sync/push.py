@@ -31,12 +31,13 @@ from connectors.contract import (
 )
 from core.models import Binding, Integration, Task
 from core.tasks import COLUMNS
-from sync.apply import apply_items, local_of
+from sync.apply import apply_items
 from sync.failures import MAX_ATTEMPTS, Fault, backoff
 from sync.health import mark_writes, may_work
 from sync.leases import LeaseLost, hold
 from sync.pull import ring_owed
 from sync.runtime import Lane, Runtime
+from sync.scope import local_of
 from sync.sessions import with_refresh
 from sync.writes import Debt, Writer, bindings
 

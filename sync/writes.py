@@ -36,13 +36,14 @@ from core.clock import epoch_ms
 from core.models import Binding, Integration, Task, User
 from core.tasks import COLUMNS, Change, Ledger, TaskRef
 from sync import people
-from sync.apply import Applied, Scope, apply_items, local_of
+from sync.apply import Applied, apply_items
 from sync.failures import backoff
 from sync.health import mark_writes
 from sync.leases import Lease
 from sync.pull import ring_owed
 from sync.reconcile import Agreed, Fingerprint, Reason, base_from_json, base_to_json, fingerprint, owed_fields
 from sync.runtime import Runtime
+from sync.scope import Scope, local_of
 from sync.sessions import Session
 
 log = structlog.get_logger()
