@@ -1,0 +1,5 @@
+"""Jira Cloud: see README.md for what this connector does."""
+
+from connectors.jira.connector import JiraConnector
+
+__all__ = ["JiraConnector"]

@@ -1,0 +1,353 @@
+"""Jira Cloud REST v3, one method for each call we make; no decisions.
+
+Reads and creates go straight through our HTTP client. Transitions go through the `jira` library, whose session sends
+through the same client: its own retries would post twice after a cut connection, and are off.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from jira import JIRA, JIRAError
+
+from connectors.contract import (
+    AuthFailed,
+    BadPayload,
+    Conflict,
+    ConnectorError,
+    ConsentPending,
+    Context,
+    Forbidden,
+    NotFound,
+    Rejected,
+    Transient,
+)
+from connectors.http import Response
+from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
+from connectors.jira.mapping import FIELDS, PROPERTY, Issue, Transition, User
+
+ACCOUNT_HEADER = "x-aaccountid"
+"""On every answer Jira gave to somebody; an answer without it was given to nobody in particular."""
+
+_ADMIN = "/rest/webhooks/1.0/webhook"
+_ERRORS: dict[int, type[ConnectorError]] = {401: AuthFailed, 403: Forbidden, 404: NotFound, 409: Conflict}
+
+PER_ISSUE_LIMIT = "jira-per-issue-on-write"
+"""The `RateLimit-Reason` of the only limit that stops one issue and not the account."""
+
+
+class ErrorBody(msgspec.Struct, rename="camel"):
+    """How Jira words what is wrong: sentences, and a sentence for each field."""
+
+    error_messages: list[str] = []
+    errors: dict[str, str] = {}
+
+    def words(self) -> str:
+        """All of it in one line."""
+        return " ".join([*self.error_messages, *(f"{name}: {text}" for name, text in self.errors.items())])
+
+
+class Myself(msgspec.Struct, rename="camel"):
+    """`GET /myself`."""
+
+    account_id: str
+    display_name: str = ""
+    time_zone: str = "UTC"
+
+
+class Site(msgspec.Struct):
+    """One site a consent covers; `id` is its cloud id."""
+
+    id: str
+    url: str
+    name: str = ""
+    scopes: list[str] = []
+
+
+class Page(msgspec.Struct, rename="camel"):
+    """A page of search results; without a token it is the last."""
+
+    issues: list[Issue]
+    next_page_token: str | None = None
+
+
+class Id(msgspec.Struct):
+    """An issue of which only the id was asked for, or a created one."""
+
+    id: str
+
+
+class IdPage(msgspec.Struct, rename="camel"):
+    """A page of ids."""
+
+    issues: list[Id]
+    next_page_token: str | None = None
+
+
+class Webhook(msgspec.Struct, rename="camel"):
+    """A registered webhook; `expiration_date` is epoch milliseconds, as a number or as text."""
+
+    id: int
+    url: str
+    jql_filter: str = ""
+    events: list[str] = []
+    expiration_date: int | str | None = None
+
+
+class AdminWebhook(msgspec.Struct):
+    """A webhook an administrator registered. Jira gives no id, only the address."""
+
+    url: str
+    link: str = msgspec.field(name="self")
+
+    @property
+    def id(self) -> str:
+        """The last part of its address."""
+        return self.link.rstrip("/").rpartition("/")[2]
+
+
+class _Issues(msgspec.Struct):
+    issues: list[Issue]
+
+
+class _Count(msgspec.Struct):
+    count: int
+
+
+class _Webhooks(msgspec.Struct):
+    values: list[Webhook]
+
+
+class _Registered(msgspec.Struct, rename="camel"):
+    created_webhook_id: int | None = None
+    errors: list[str] = []
+
+
+class _Registration(msgspec.Struct, rename="camel"):
+    webhook_registration_result: list[_Registered]
+
+
+class _Refreshed(msgspec.Struct, rename="camel"):
+    expiration_date: int | str
+
+
+def errors_text(response: Response) -> str:
+    """Jira's words in an error answer."""
+    return error_body(response.content).words() or response.content.decode("utf-8", "replace")
+
+
+def error_body(content: bytes) -> ErrorBody:
+    """The error answer; empty when it has another form (a proxy's page)."""
+    try:
+        return msgspec.json.decode(content, type=ErrorBody)
+    except msgspec.DecodeError:
+        return ErrorBody()
+
+
+def limit_scope(response: Response) -> str:
+    """What a 429 stops: too many writes to one issue, or the account."""
+    return "item" if response.headers.get("ratelimit-reason") == PER_ISSUE_LIMIT else "account"
+
+
+class JiraClient:
+    """Speaks for one credential on one site. Raises the contract's errors."""
+
+    def __init__(self, context: Context) -> None:
+        self._config: JiraConfig = context.config
+        self._credentials: OAuthCredentials | BasicCredentials = context.credentials
+        self._api = context.endpoints["api"].rstrip("/")
+        self.http = context.http
+        self.http.errors_text = errors_text
+        self.http.limit_scope = limit_scope
+
+    # --- who and where ------------------------------------------------------------------------------
+
+    @cached_property
+    def _authorization(self) -> str:
+        if isinstance(self._credentials, BasicCredentials):
+            pair = f"{self._credentials.email}:{self._credentials.api_token.get_secret_value()}"
+            return "Basic " + b64encode(pair.encode()).decode()
+        if self._credentials.access_token is None:
+            raise ConsentPending("Nobody has consented yet: open this integration's authorization page and accept.")
+        return f"Bearer {self._credentials.access_token.get_secret_value()}"
+
+    @cached_property
+    def site(self) -> Site:
+        """The configured site among those the consent covers. Asked for when the cloud id is not known yet."""
+        response = self._send("GET", f"{self._api}/oauth/token/accessible-resources")
+        sites = response.decode(list[Site])
+        for site in sites:
+            if site.url.rstrip("/").lower() == self._config.site_url:
+                return site
+        covered = ", ".join(site.url for site in sites) or "no site"
+        raise Forbidden(
+            f"The consent does not cover {self._config.site_url}; it covers {covered}. "
+            "Connect again and choose that site, or correct site_url."
+        )
+
+    @cached_property
+    def base(self) -> str:
+        """Where REST calls go: the site for an API token, Atlassian's gateway for OAuth."""
+        if isinstance(self._credentials, BasicCredentials):
+            return self._config.site_url
+        return f"{self._api}/ex/jira/{self._credentials.cloud_id or self.site.id}"
+
+    def _send(self, method: str, url: str, **more: Any) -> Response:
+        return self.http.request(method, url, headers={"Authorization": self._authorization}, **more)
+
+    def _call(self, method: str, path: str, **more: Any) -> Response:
+        return self._send(method, f"{self.base}/rest/api/3{path}", **more)
+
+    def myself(self) -> Myself:
+        """Who the credentials speak for."""
+        return self._call("GET", "/myself").decode(Myself)
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def search(self, jql: str, size: int, token: str | None = None) -> Page:
+        """One page of issues."""
+        more = {"fields": FIELDS, "properties": [PROPERTY]}
+        return self._search(jql, size, token, more).decode(Page)
+
+    def search_ids(self, jql: str, size: int, token: str | None = None) -> IdPage:
+        """One page of ids only."""
+        return self._search(jql, size, token, {"fields": ["id"]}).decode(IdPage)
+
+    def _search(self, jql: str, size: int, token: str | None, more: dict[str, Any]) -> Response:
+        body = {"jql": jql, "maxResults": size, **more, **({"nextPageToken": token} if token else {})}
+        return self._ask("/search/jql", body)
+
+    def _ask(self, path: str, body: dict[str, Any]) -> Response:
+        """A call whose answer to nobody in particular would look like an empty site."""
+        response = self._call("POST", path, json=body)
+        if ACCOUNT_HEADER not in response.headers:
+            raise AuthFailed(
+                f"Jira answered {path} as if nobody had signed in, so the answer means nothing. "
+                "The API token has probably expired or been revoked: make a new one."
+            )
+        return response
+
+    def count(self, jql: str) -> int:
+        """About how many issues match."""
+        return self._ask("/search/approximate-count", {"jql": jql}).decode(_Count).count
+
+    def bulk_fetch(self, ids: Sequence[str]) -> list[Issue]:
+        """Up to 100 issues; those that can't be read are left out."""
+        body = {"issueIdsOrKeys": list(ids), "fields": FIELDS, "properties": [PROPERTY]}
+        return self._ask("/issue/bulkfetch", body).decode(_Issues).issues
+
+    def issue(self, issue_id: str, expand: str = "") -> Issue:
+        """One issue, freshly read; `expand` may add its changelog or its transitions."""
+        params = {"fields": ",".join(FIELDS), "properties": PROPERTY} | ({"expand": expand} if expand else {})
+        return self._call("GET", f"/issue/{issue_id}", params=params).decode(Issue)
+
+    def browsable(self, project: str) -> bool:
+        """Whether the account can see the project."""
+        response = self._call("GET", f"/project/{project}", allow=(404,))
+        return response.status == 200 and ACCOUNT_HEADER in response.headers
+
+    def assignable(self, project: str, query: str) -> list[User]:
+        """People who may be given issues of the project, found by the start of name or address."""
+        params = {"project": project, "query": query, "maxResults": 20}
+        return self._call("GET", "/user/assignable/search", params=params).decode(list[User])
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    def create(self, body: dict[str, Any]) -> Id | ErrorBody:
+        """Create an issue, or learn which fields are wrong (nothing was created then)."""
+        response = self._call("POST", "/issue", json=body, allow=(400,))
+        return error_body(response.content) if response.status == 400 else response.decode(Id)
+
+    def edit(self, issue_id: str, fields: dict[str, Any]) -> Issue | ErrorBody | None:
+        """Set fields and get the issue with its changelog (None when Jira does not give all of it back), or learn which
+        fields are wrong: none was set then."""
+        params = {"returnIssue": "true", "expand": "changelog"}
+        response = self._call("PUT", f"/issue/{issue_id}", params=params, json={"fields": fields}, allow=(400,))
+        if response.status == 400:
+            return error_body(response.content)
+        try:
+            issue = response.decode(Issue)
+        except BadPayload:
+            return None
+        return issue if issue.changelog is not None else None
+
+    def transitions(self, issue_id: str) -> list[Transition]:
+        """The ways out of the issue's present status, with their screens."""
+        try:
+            found = self._library.transitions(issue_id, expand="transitions.fields")
+        except JIRAError as error:
+            raise self._as_ours("GET", error) from None
+        return msgspec.convert(found, list[Transition])
+
+    def transition(self, issue_id: str, transition: str, fields: dict[str, Any]) -> ErrorBody | None:
+        """Take a transition, or learn why it can't be taken now."""
+        try:
+            self._library.transition_issue(issue_id, transition, fields=fields)
+        except JIRAError as error:
+            if error.status_code == 400 and error.response is not None:
+                return error_body(error.response.content)
+            raise self._as_ours("POST", error) from None
+        return None
+
+    def _as_ours(self, method: str, error: JIRAError) -> ConnectorError:
+        """The library's error as the contract's. The original is not chained: it holds the request's headers."""
+        status = error.status_code or 0
+        words = error_body(error.response.content).words() if error.response is not None else error.text
+        text = self.http.redact(f"{method} {urlsplit(error.url or self.base).path} answered {status}: {words}")
+        if status >= 500:
+            return Transient(text, maybe_done=method != "GET")
+        return _ERRORS.get(status, Rejected)(text)
+
+    @cached_property
+    def _library(self) -> JIRA:
+        """The `jira` library as it must be: REST v3, no calls of its own, no retries, sending through our client."""
+        library = JIRA(
+            options={"server": self.base, "rest_api_version": "3"}, max_retries=0, get_server_info=False, logging=False
+        )
+        library.deploymentType = "Cloud"
+        session = library._session
+        session.trust_env = False
+        session.headers["Authorization"] = self._authorization
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, self.http.requests_adapter())
+        return library
+
+    # --- webhooks -----------------------------------------------------------------------------------
+
+    def webhooks(self) -> list[Webhook]:
+        """The webhooks this app registered for this account (five at most)."""
+        return self._call("GET", "/webhook", params={"maxResults": 100}).decode(_Webhooks).values
+
+    def register_webhook(self, url: str, jql: str, events: Sequence[str]) -> int:
+        """Register one and get its id. Raises Rejected with Jira's reasons."""
+        body = {"url": url, "webhooks": [{"events": list(events), "jqlFilter": jql}]}
+        (result,) = self._call("POST", "/webhook", json=body).decode(_Registration).webhook_registration_result
+        if result.created_webhook_id is None:
+            raise Rejected(f"Jira did not register the webhook: {' '.join(result.errors) or 'no reason given'}")
+        return result.created_webhook_id
+
+    def refresh_webhook(self, webhook_id: int) -> int:
+        """Push the expiry out by 30 days; the new one in epoch milliseconds. An unknown id is no error."""
+        body = {"webhookIds": [webhook_id]}
+        return int(self._call("PUT", "/webhook/refresh", json=body).decode(_Refreshed).expiration_date)
+
+    def delete_webhooks(self, ids: Sequence[int]) -> None:
+        """Remove; unknown ids are no error."""
+        self._call("DELETE", "/webhook", json={"webhookIds": list(ids)})
+
+    def admin_webhooks(self) -> list[AdminWebhook]:
+        """All webhooks administrators registered."""
+        return self._send("GET", f"{self.base}{_ADMIN}").decode(list[AdminWebhook])
+
+    def register_admin_webhook(self, body: dict[str, Any]) -> AdminWebhook:
+        """Register one with a secret of ours."""
+        return self._send("POST", f"{self.base}{_ADMIN}", json=body).decode(AdminWebhook)
+
+    def delete_admin_webhook(self, webhook_id: str) -> None:
+        """Remove one; one already gone is no error."""
+        self._send("DELETE", f"{self.base}{_ADMIN}/{webhook_id}", allow=(404,))

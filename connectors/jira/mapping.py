@@ -1,0 +1,326 @@
+"""Jira's answers <-> the platform's words. Pure.
+
+The Structs name only the fields that are used: msgspec skips the rest of an answer unread.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from connectors.contract import BadPayload, Priority, RemoteTask, RemoteUser, RemoteValue, Status
+from connectors.jira.adf import Node
+from connectors.jira.config import JiraConfig, folded
+from connectors.jira.markdown import Markdown, to_markdown
+
+FIELDS = (
+    "summary",
+    "description",
+    "status",
+    "priority",
+    "assignee",
+    "issuetype",
+    "project",
+    "labels",
+    "resolution",
+    "updated",
+)
+"""What is asked for, of every issue."""
+
+PROPERTY = "scrums.task"
+"""The issue property with our marker: for issues whose create screen has no labels."""
+
+MARKER = "scrums-tsk-"
+"""How the label starts that marks an issue as one we created."""
+
+SUMMARY_LIMIT = 255
+
+
+# --- Jira Cloud REST v3, the parts used ---------------------------------------------------------------
+
+
+class Named(msgspec.Struct, gc=False):
+    """A priority, a resolution, an issue type."""
+
+    id: str
+    name: str = ""
+
+
+class StatusCategory(msgspec.Struct, gc=False):
+    """`key` is new, indeterminate, done or undefined."""
+
+    key: str
+
+
+class VendorStatus(msgspec.Struct, gc=False):
+    """A status of a workflow."""
+
+    id: str
+    name: str
+    category: StatusCategory = msgspec.field(name="statusCategory")
+
+
+class User(msgspec.Struct, gc=False, rename="camel"):
+    """A person; the address is missing, null or "" where privacy hides it."""
+
+    account_id: str
+    display_name: str = ""
+    email_address: str | None = None
+    active: bool = True
+    account_type: str = "atlassian"
+
+
+class Project(msgspec.Struct, gc=False):
+    """The project of an issue."""
+
+    key: str
+
+
+class Fields(msgspec.Struct, gc=False):
+    """`issue.fields`."""
+
+    summary: str
+    status: VendorStatus
+    issuetype: Named
+    project: Project
+    updated: str
+    description: Node | None = None
+    priority: Named | None = None
+    assignee: User | None = None
+    resolution: Named | None = None
+    labels: tuple[str, ...] = ()
+
+
+class ChangeItem(msgspec.Struct, gc=False, rename="camel"):
+    """One field of a changelog entry: ids where the field has them, and what people read."""
+
+    field: str
+    field_id: str | None = None
+    old: str | None = msgspec.field(name="from", default=None)
+    old_text: str | None = msgspec.field(name="fromString", default=None)
+    new: str | None = msgspec.field(name="to", default=None)
+    new_text: str | None = msgspec.field(name="toString", default=None)
+
+    @property
+    def name(self) -> str:
+        """The field's id, which some items lack."""
+        return self.field_id or self.field
+
+
+class Change(msgspec.Struct, gc=False):
+    """One changelog entry."""
+
+    id: str
+    created: str
+    author: User | None = None
+    items: tuple[ChangeItem, ...] = ()
+
+
+class Changelog(msgspec.Struct, gc=False):
+    """The newest entries of an issue's history."""
+
+    histories: tuple[Change, ...] = ()
+
+
+class FieldMeta(msgspec.Struct, rename="camel"):
+    """A field of a transition's screen; `allowed_values` has the shape of the field's type."""
+
+    required: bool = False
+    has_default_value: bool = False
+    name: str = ""
+    allowed_values: list[Any] = []
+
+
+class Transition(msgspec.Struct, rename="camel"):
+    """A way out of an issue's present status; `fields` of its screen only where they were asked for."""
+
+    id: str
+    name: str
+    to: VendorStatus
+    is_available: bool = True
+    has_screen: bool = False
+    fields: dict[str, FieldMeta] | None = None
+
+
+class Issue(msgspec.Struct, gc=False):
+    """One issue."""
+
+    id: str
+    key: str
+    fields: Fields
+    properties: dict[str, Any] | None = None
+    changelog: Changelog | None = None
+    transitions: tuple[Transition, ...] | None = None
+
+
+# --- the maps -----------------------------------------------------------------------------------------
+
+CATEGORIES = {
+    "new": Status.BACKLOG,
+    "undefined": Status.BACKLOG,
+    "indeterminate": Status.IN_PROGRESS,
+    "done": Status.DONE,
+}
+REVIEW_WORDS = ("review", "testing")
+"""In the name of a status of the category "In Progress" they mean in_review."""
+
+CANCELLED = frozenset({"won't do", "won't fix", "cancelled", "canceled", "duplicate", "declined"})
+"""Names of statuses (of the category "Done") and of resolutions that mean cancelled."""
+
+PRIORITIES = {
+    "highest": Priority.CRITICAL,
+    "high": Priority.HIGH,
+    "medium": Priority.MEDIUM,
+    "low": Priority.LOW,
+    "lowest": Priority.LOW,
+}
+PRIORITY_NAMES = {
+    Priority.CRITICAL: "Highest",
+    Priority.HIGH: "High",
+    Priority.MEDIUM: "Medium",
+    Priority.LOW: "Low",
+}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_LOSSY = "lossy:"
+
+
+class Reader:
+    """Reads issues under one configuration. Values that recur (statuses, priorities) are made once."""
+
+    def __init__(self, config: JiraConfig) -> None:
+        self._site = config.site_url
+        self._status_map = {folded(name): value for name, value in config.status_map.items()}
+        self._priority_map = {folded(name): value for name, value in config.priority_map.items()}
+        # What we write reads back as what it was. Of two statuses that share a name the resolution tells.
+        written = {value: folded(name) for value, name in config.status_out.items()}
+        if written.get(Status.DONE) == written.get(Status.CANCELLED):
+            written.pop(Status.CANCELLED, None)
+        self._written = {name: value for value, name in written.items()}
+        self._priorities = PRIORITIES | {folded(name): value for value, name in config.priority_out.items()}
+        self._made: dict[tuple[str, str, str, str], RemoteValue] = {}
+
+    def task(self, issue: Issue) -> RemoteTask:
+        """An issue as the engine wants it. Raises BadPayload for a timestamp in another form."""
+        fields = issue.fields
+        updated = moment(fields.updated)
+        person = fields.assignee
+        return RemoteTask(
+            external_id=issue.id,
+            key=issue.key,
+            url=f"{self._site}/browse/{issue.key}",
+            container=fields.project.key,
+            version=version(updated),
+            updated_at=updated,
+            values={
+                "title": RemoteValue(fields.summary, fields.summary),
+                "description": description(fields.description),
+                "status": self.status_of(fields),
+                "priority": self.priority(fields.priority),
+            },
+            assignee=RemoteUser(person.account_id, person.display_name, person.email_address or None)
+            if person
+            else None,
+            create_key=_marker(issue),
+        )
+
+    def status_of(self, fields: Fields) -> RemoteValue:
+        """The status of an issue."""
+        return self.status(fields.status, fields.resolution.name if fields.resolution else "")
+
+    def status(self, status: VendorStatus, resolution: str = "") -> RemoteValue:
+        """A status, which the issue's resolution may turn from done into cancelled. `there` is `id:ours`."""
+        key = (status.id, status.name, status.category.key, resolution)
+        made = self._made.get(key)
+        if made is None:
+            here = self._status(status, resolution)
+            made = self._made[key] = RemoteValue(here.value, f"{status.id}:{here}")
+        return made
+
+    def _status(self, status: VendorStatus, resolution: str) -> Status:
+        name, category = folded(status.name), CATEGORIES.get(status.category.key, Status.BACKLOG)
+        told = self._status_map.get(status.id) or self._status_map.get(name)
+        if told:
+            return told
+        written = self._written.get(status.id) or self._written.get(name)
+        if (written or category) is Status.DONE:
+            return Status.CANCELLED if {name, folded(resolution)} & CANCELLED else Status.DONE
+        if category is Status.IN_PROGRESS and any(word in name for word in REVIEW_WORDS):
+            category = Status.IN_REVIEW
+        return written or category
+
+    def priority(self, priority: Named | None) -> RemoteValue:
+        """A priority; an issue without one counts as medium. `there` is `id:ours`."""
+        if priority is None:
+            return RemoteValue(Priority.MEDIUM.value, None)
+        key = ("priority", priority.id, priority.name, "")
+        made = self._made.get(key)
+        if made is None:
+            name = folded(priority.name)
+            here = (
+                self._priority_map.get(priority.id)
+                or self._priority_map.get(name)
+                or self._priorities.get(priority.id)
+                or self._priorities.get(name)
+                or Priority.MEDIUM
+            )
+            made = self._made[key] = RemoteValue(here.value, f"{priority.id}:{here}")
+        return made
+
+
+def moment(text: str) -> datetime:
+    """A Jira timestamp (`2026-04-28T15:55:26.678+0200`, any offset) in UTC. Raises BadPayload."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise BadPayload(f"Jira sent a time in an unknown form: {text!r}") from None
+
+
+def version(at: datetime) -> int:
+    """Epoch milliseconds, exactly."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def description(document: Node | None) -> RemoteValue:
+    """Markdown, and a digest of it with all that markdown could not say: equal for equal documents whatever local
+    ids and key order the server chose."""
+    return RemoteValue("", None) if document is None else described(to_markdown(document))
+
+
+def described(markdown: Markdown) -> RemoteValue:
+    """The description whose canonical form this is."""
+    text, lost = markdown
+    if not text and not lost:
+        return RemoteValue("", None)
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12)
+    for thing in lost:
+        digest.update(b"\0" + thing.encode("utf-8", "surrogatepass"))
+    return RemoteValue(text, f"{_LOSSY if lost else ''}{digest.hexdigest()}")
+
+
+def is_lossy(there: str | None) -> bool:
+    """Whether the vendor's description holds more than our markdown says."""
+    return there is not None and there.startswith(_LOSSY)
+
+
+def summary(title: str) -> str:
+    """A title as a summary: one line, at most 255 characters."""
+    return " ".join(title.split())[:SUMMARY_LIMIT].rstrip()
+
+
+def named(choice: str) -> dict[str, str]:
+    """A configured id or name as Jira takes it."""
+    return {"id": choice} if choice.isdecimal() else {"name": choice}
+
+
+def _marker(issue: Issue) -> str | None:
+    for label in issue.fields.labels:
+        if label.startswith(MARKER):
+            return label
+    mark = (issue.properties or {}).get(PROPERTY)
+    key = mark.get("create_key") if isinstance(mark, dict) else None
+    return key if isinstance(key, str) else None

@@ -1,0 +1,103 @@
+"""Jira's deliveries: is one to be believed, and what does it mean. Pure.
+
+Two schemes: the webhook an OAuth app registered proves itself by a token that does not cover the body; the one an
+administrator registered signs the body. Either way the body is only a hint: its description is wiki text and it may
+come late or out of order, so the issue is always read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from connectors.contract import BadPayload, BadSignature, Hint, Ignored, RawDelivery, Secrets, Signal, Verified
+from connectors.signing import hmac_hex, jwt_hs256
+
+OLDEST = timedelta(hours=24)
+"""Jira's own retries end within about 75 minutes; a body older than this is a replay."""
+
+HINTS = frozenset(
+    {
+        "jira:issue_created",
+        "jira:issue_updated",
+        "jira:issue_deleted",
+        "comment_created",
+        "comment_updated",
+        "comment_deleted",
+    }
+)
+"""Events about an issue: read it again, also when it is said to be deleted."""
+
+IGNORED = {
+    "issue_property_set": "an issue property is not part of a task",
+    "issue_property_deleted": "an issue property is not part of a task",
+}
+
+SUBSCRIBED = ("jira:issue_created", "jira:issue_updated", "jira:issue_deleted")
+"""What we ask for. A comment comes as an update of its issue too."""
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    webhook_event: str = ""
+    timestamp: int | None = None
+
+
+class _Issue(msgspec.Struct):
+    id: str | int
+
+
+class _Body(msgspec.Struct, rename="camel"):
+    webhook_event: str
+    issue: _Issue | None = None
+
+
+def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
+    """Check the body's signature, or else the app's token. Raises BadSignature."""
+    signature = delivery.headers.get("x-hub-signature")
+    if signature is not None:
+        hmac_hex(delivery.body, signature, secrets.get("signing", ()), prefix="sha256=")
+    else:
+        _check_token(delivery, secrets)
+    envelope = _envelope(delivery.body)
+    if envelope.timestamp is not None and _age(delivery, envelope.timestamp) > OLDEST:
+        raise BadSignature("the delivery is more than a day old")
+    return Verified(delivery.headers.get("x-atlassian-webhook-identifier") or None, envelope.webhook_event or "unknown")
+
+
+def _check_token(delivery: RawDelivery, secrets: Secrets) -> None:
+    issuer = next(iter(secrets.get("client_id", ())), "")
+    if not issuer:
+        raise BadSignature("the delivery is not signed")
+    header = delivery.headers.get("authorization")
+    jwt_hs256(header, secrets.get("client_secret", ()), issuer, delivery.received_at)
+
+
+def _envelope(body: bytes) -> _Envelope:
+    try:
+        return msgspec.json.decode(body, type=_Envelope)
+    except (msgspec.DecodeError, RecursionError):
+        return _Envelope()  # believed, and `parse` will say what is wrong with it
+
+
+def _age(delivery: RawDelivery, milliseconds: int) -> timedelta:
+    try:
+        return delivery.received_at - datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise BadSignature("the delivery's time makes no sense") from None
+
+
+def parse(delivery: RawDelivery) -> Sequence[Signal]:
+    """Which issue to read again. Raises BadPayload."""
+    try:
+        body = msgspec.json.decode(delivery.body, type=_Body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadPayload(f"Jira's webhook has an unexpected shape: {error}") from None
+    if body.webhook_event in IGNORED:
+        return [Ignored("property", IGNORED[body.webhook_event])]
+    if body.webhook_event not in HINTS:
+        return [Ignored("unsupported", body.webhook_event)]
+    if body.issue is None:
+        raise BadPayload(f"Jira's {body.webhook_event} names no issue")
+    return [Hint(str(body.issue.id))]
