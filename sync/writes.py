@@ -215,7 +215,7 @@ class Writer:
             self.lease.guard(db)
             task = db.scalars(select(Task).where(Task.id == debt.task.id).with_for_update()).one()
             binding = db.scalars(select(Binding).where(Binding.id == debt.binding.id)).one()
-            remembered = {name: _refusal(owed[name], refusal) for name, refusal in refused.items()}
+            remembered = {name: _refusal(owed[name], refusal) for name, refusal in refused.items() if name in owed}
             binding.refused = {k: v for k, v in binding.refused.items() if k not in owed} | remembered
             binding.attempts = 0
             binding.failed_at = binding.reason_code = binding.reason_text = None

@@ -28,23 +28,23 @@ def get(ask: Ask) -> Reply:
     """GET /issue/{idOrKey}: always fresh."""
     issue = ask.issue()
     asked = [part for value in ask.call.queries.get("fields", []) for part in value.split(",")]
-    render = ask.render
-    bean = render.issue(issue, Chosen.of(asked, "*all"))
-    expand = ask.call.query.get("expand", "").split(",")
-    if "changelog" in expand:
-        histories = [render.change(c) for c in reversed(ask.site.extras[issue.id].changes)]
-        bean["changelog"] = {
-            "startAt": 0,
-            "maxResults": len(histories),
-            "total": len(histories),
-            "histories": histories,
-        }
-    if "transitions" in expand:
-        bean["transitions"] = [render.transition(t, False) for t in ask.site.transitions(issue)]
+    bean = _expanded(ask, issue, ask.render.issue(issue, Chosen.of(asked, "*all")))
     keys = [part for value in ask.call.queries.get("properties", []) for part in value.split(",") if part]
     if keys:
         bean["properties"] = pick_properties(ask, issue, keys)
     return Reply(200, bean)
+
+
+def _expanded(ask: Ask, issue: Issue, bean: Json) -> Json:
+    """The issue with what `expand` asks for."""
+    expand = ask.call.query.get("expand", "").split(",")
+    if "changelog" in expand:
+        histories = [ask.render.change(c) for c in reversed(ask.site.extras[issue.id].changes)]
+        count = len(histories)
+        bean["changelog"] = {"startAt": 0, "maxResults": count, "total": count, "histories": histories}
+    if "transitions" in expand:
+        bean["transitions"] = [ask.render.transition(t, False) for t in ask.site.transitions(issue)]
+    return bean
 
 
 def create(ask: Ask) -> Reply:
@@ -126,7 +126,8 @@ def edit(ask: Ask) -> Reply:
         raise JiraError(403, text)
     change_fields(ask, issue, body)
     if ask.flag("returnIssue"):
-        return Reply(200, ask.render.issue(ask.site.issues[issue.id], Chosen.of([], "*all")))
+        edited = ask.site.issues[issue.id]
+        return Reply(200, _expanded(ask, edited, ask.render.issue(edited, Chosen.of([], "*all"))))
     return done()
 
 
