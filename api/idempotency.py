@@ -130,8 +130,8 @@ class Idempotent:
 
 
 async def _fingerprint(request: Request) -> str:
-    """A digest of what was asked: method, path and body."""
-    asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
+    """A digest of what was asked: method, path, query and body."""
+    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + await request.body()
     return hashlib.sha256(asked).hexdigest()
 
 

@@ -154,12 +154,27 @@ def disconnect_integration(rt: Rt, caller: IntegrationWriter, integration_id: st
     response_model=Answer[SyncStarted],
     responses=documented(404, 409, 413),
 )
-def start_sync(rt: Rt, caller: IntegrationWriter, once: Once, integration_id: str) -> JSONResponse:
-    """Trigger a manual sync. While one is running, it is joined."""
+def start_sync(
+    rt: Rt,
+    caller: IntegrationWriter,
+    once: Once,
+    integration_id: str,
+    confirm_deletions: Annotated[
+        bool,
+        Query(description="Also look for deleted items, and believe the vendor however many there are."),
+    ] = False,
+) -> JSONResponse:
+    """Trigger a manual sync, both ways. While one is running, it is joined."""
     _find(rt, caller, integration_id)
 
     def work(_keep: object) -> Json:
-        run = integrations.request_sync(rt, integration_id, actor=caller.actor, token_id=caller.token_id)
+        run = integrations.request_sync(
+            rt,
+            integration_id,
+            actor=caller.actor,
+            token_id=caller.token_id,
+            confirm_deletions=confirm_deletions,
+        )
         return Answer(data=SyncStarted.of(run)).model_dump(mode="json")
 
     return once.run(202, work)

@@ -339,9 +339,17 @@ def _end(rt: Runtime, session: Session, row: Integration) -> None:
 
 
 def request_sync(
-    rt: Runtime, integration_id: str, *, actor: str, token_id: str | None = None, trigger: str = "manual"
+    rt: Runtime,
+    integration_id: str,
+    *,
+    actor: str,
+    token_id: str | None = None,
+    trigger: str = "manual",
+    confirm_deletions: bool = False,
 ) -> SyncRun:
     """Make the integration sync now, both ways. A run that is going already is joined.
+
+    `confirm_deletions` also looks for deleted items now, and lets it end however many bindings that takes.
 
     Raises NotFound, Conflict for an integration that is not active or has nothing to pull.
     """
@@ -351,13 +359,17 @@ def request_sync(
             raise Conflict(f"{row.id} is {row.status}. {row.status_text or 'Connect it first.'}")
         if "task_source" not in row.capabilities:
             raise Conflict(f"{row.id} has nothing to sync: its connector ({row.type}) has no items to pull.")
-        run = session.scalar(select(SyncRun).where(SyncRun.integration_id == row.id, SyncRun.status == "running"))
+        going = (SyncRun.integration_id == row.id, SyncRun.kind == "pull", SyncRun.status == "running")
+        run = session.scalar(select(SyncRun).where(*going))
         if run is None:
             run = new_run(row.id, ids.take_one(session, "SYNC", rt.clock()), trigger, actor, rt.clock())
             session.add(run)
             row.next_pull_at = rt.clock()
             data = {"sync_id": run.id, "trigger": trigger}
             lifecycle.audit(session, row, "integration.sync_requested", actor, token_id, data, rt)
+        if confirm_deletions:
+            row.deletions_confirmed, row.next_sweep_at = True, rt.clock()
+            lifecycle.audit(session, row, "integration.deletions_confirmed", actor, token_id, {}, rt)
         owing = retry_given_up(session, row.id, rt.clock())
     rt.ring(Lane.PULL, integration_id)
     if owing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -15,6 +16,10 @@ from core.events import Fact
 from core.models import Credential, Integration, RateBudget, Workspace
 from sync.health import mark_sync_status
 from sync.runtime import Runtime
+
+SWEEP_EVERY = timedelta(days=1)
+"""How often the vendor's full listing is compared with ours: webhooks tell of deletions at once; this is the net below
+them, and it reads every id."""
 
 REAUTH = "reauth_required"
 MISSING_SCOPES = "missing_scopes"
@@ -71,6 +76,7 @@ def activate(session: Session, integration: Integration, account: Account, actor
     integration.pull_failures = 0
     if "task_source" in integration.capabilities:
         integration.next_pull_at = now
+        integration.next_sweep_at = integration.next_sweep_at or now + SWEEP_EVERY
     if "webhook_subscriptions" in integration.capabilities:
         integration.next_subscription_at = now
     if account.missing_scopes:

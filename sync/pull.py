@@ -74,27 +74,33 @@ def pull(rt: Runtime, integration_id: str) -> Pulled | None:
     with hold(rt, f"pull:{integration_id}") as lease:
         if lease is None:
             return None
-        run_id = _open_run(rt, lease, integration_id)
-        if run_id is None:
-            return None
         try:
-            with_refresh(rt, integration_id, Lane.PULL, lambda session: _pull_pages(rt, lease, session, run_id))
+            run_id = _open_run(rt, lease, integration_id)
+            return None if run_id is None else _work(rt, lease, integration_id, run_id)
         except LeaseLost:
-            log.warning("pull.lease_lost", integration_id=integration_id, run_id=run_id)
+            log.warning("pull.lease_lost", integration_id=integration_id)
             return None
-        except (PlatformError, VaultError) as error:
-            return _fail(rt, lease, integration_id, run_id, Unusable(str(error)))
-        except Remapped:
-            return _finish(rt, lease, integration_id, run_id, "partial")
-        except ConnectorError as error:
-            return _fail(rt, lease, integration_id, run_id, error)
-        except DBAPIError:
-            raise  # the database's trouble is not the connector's: the run stays open and the tick finds it again
-        except Exception as error:
-            # A fault in a plugin (or in us) must not leave the run open without a reason; it is not ours to hide.
-            _fail(rt, lease, integration_id, run_id, Fault(error))
-            raise
-        return _finish(rt, lease, integration_id, run_id, "success")
+
+
+def _work(rt: Runtime, lease: Lease, integration_id: str, run_id: str) -> Pulled:
+    """Pull until the end or the first failure, and write down which it was."""
+    try:
+        with_refresh(rt, integration_id, Lane.PULL, lambda session: _pull_pages(rt, lease, session, run_id))
+    except LeaseLost:
+        raise  # another worker has the run now
+    except (PlatformError, VaultError) as error:
+        return _fail(rt, lease, integration_id, run_id, Unusable(str(error)))
+    except Remapped:
+        return _finish(rt, lease, integration_id, run_id, "partial")
+    except ConnectorError as error:
+        return _fail(rt, lease, integration_id, run_id, error)
+    except DBAPIError:
+        raise  # the database's trouble is not the connector's: the run stays open and the tick finds it again
+    except Exception as error:
+        # A fault in a plugin (or in us) must not leave the run open without a reason; it is not ours to hide.
+        _fail(rt, lease, integration_id, run_id, Fault(error))
+        raise
+    return _finish(rt, lease, integration_id, run_id, "success")
 
 
 def _open_run(rt: Runtime, lease: Lease, integration_id: str) -> str | None:
@@ -106,7 +112,9 @@ def _open_run(rt: Runtime, lease: Lease, integration_id: str) -> str | None:
         if integration is None or integration.status not in ("active", "error"):
             return None
         run = session.scalar(
-            select(SyncRun).where(SyncRun.integration_id == integration_id, SyncRun.status == "running")
+            select(SyncRun).where(
+                SyncRun.integration_id == integration_id, SyncRun.kind == "pull", SyncRun.status == "running"
+            )
         )
         due = integration.next_pull_at is not None and integration.next_pull_at <= now
         if not due:

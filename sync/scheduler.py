@@ -66,7 +66,11 @@ def _due(now: datetime) -> Iterator[tuple[Lane, Select[Any]]]:
     )
     pull = select(Integration.id).where(
         Integration.status.in_(PULLED),
-        or_(Integration.next_pull_at <= now, Integration.next_subscription_at <= now),
+        or_(
+            Integration.next_pull_at <= now,
+            Integration.next_subscription_at <= now,
+            Integration.next_sweep_at <= now,
+        ),
     )
     yield Lane.PUSH, owed.distinct().limit(RING_MOST)
     yield Lane.INBOX, told.distinct().limit(RING_MOST)

@@ -9,6 +9,7 @@ from sync.pull import pull
 from sync.push import push
 from sync.runtime import Lane, Runtime
 from sync.subscriptions import keep_subscription
+from sync.sweep import sweep
 
 
 def work(rt: Runtime, lane: Lane, integration_id: str) -> None:
@@ -19,6 +20,7 @@ def work(rt: Runtime, lane: Lane, integration_id: str) -> None:
 def _pull(rt: Runtime, integration_id: str) -> None:
     keep_subscription(rt, integration_id)
     pull(rt, integration_id)
+    sweep(rt, integration_id)
 
 
 def _push(rt: Runtime, integration_id: str) -> None:

@@ -21,6 +21,7 @@ class Integration(Base):
     routes        where new tasks go: [{external, service_line_id, project_id, create}], from the config
     mapping_rev   raised when the mapping or the known people change: every item is then looked at once more
     cursor        where the next pull carries on; `next_pull_at` when. Both are None until there is a first one
+    deletions_confirmed  somebody says that what the next sweep misses was really deleted: its guard stands aside once
     clock_offset  vendor's clock minus ours in ms, as last seen
     """
 
@@ -51,6 +52,7 @@ class Integration(Base):
     next_pull_at: Mapped[datetime | None]
     pull_failures: Mapped[int] = mapped_column(default=0)
     next_sweep_at: Mapped[datetime | None]
+    deletions_confirmed: Mapped[bool] = mapped_column(default=False)
     next_push_at: Mapped[datetime | None]
     next_inbox_at: Mapped[datetime | None]
     next_subscription_at: Mapped[datetime | None]
@@ -125,18 +127,18 @@ class Identity(Base):
 
 
 class SyncRun(Base):
-    """SYNC-*: one pull. `counts`: seen, created, updated, unchanged, stale, conflicts, …; `total` is an estimate."""
+    """SYNC-*: one pull, or one sweep for deletions (`kind`). `counts`: seen, created, updated, unchanged, stale, conflicts, …; `total` is an estimate."""
 
     __tablename__ = "sync_run"
     __table_args__ = (
         Index(None, "integration_id", "id"),
-        # One run at a time per integration: a second trigger joins the run that is there.
+        # One pull at a time per integration: a second trigger joins the run that is there.
         Index(
             "uq_sync_run_open",
             "integration_id",
             unique=True,
-            sqlite_where=text("status = 'running'"),
-            postgresql_where=text("status = 'running'"),
+            sqlite_where=text("kind = 'pull' AND status = 'running'"),
+            postgresql_where=text("kind = 'pull' AND status = 'running'"),
         ),
     )
 

@@ -80,7 +80,8 @@ class Binding(Base):
     owed             a write to the vendor is due at `next_attempt_at`, unless `failed_at` says that it was given up
     refused          field -> {value, code, text}: a value here that the vendor won't take; tried again when it changes
     called_at        when the item's creation was last sent; `searches` how often its marker was looked for in vain
-    missing_since    absent from a full listing since then: a suspicion, not yet proof
+    listed_at        when it was last in a full listing of the vendor's items
+    missing_since    it can't be read since then: a suspicion, not yet proof that it is gone
     source           the run or delivery that last brought something
     """
 
@@ -120,6 +121,7 @@ class Binding(Base):
     reason_text: Mapped[str | None] = mapped_column(Text)
     called_at: Mapped[datetime | None]
     searches: Mapped[int] = mapped_column(default=0)
+    listed_at: Mapped[datetime | None]
     missing_since: Mapped[datetime | None]
     agreed_at: Mapped[datetime | None]
     source: Mapped[str | None] = mapped_column(Text)

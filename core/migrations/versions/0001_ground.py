@@ -224,6 +224,7 @@ def create_tables() -> None:
         sa.Column("next_pull_at", MOMENT),
         need("pull_failures", sa.Integer()),
         sa.Column("next_sweep_at", MOMENT),
+        need("deletions_confirmed", sa.Boolean()),
         sa.Column("next_push_at", MOMENT),
         sa.Column("next_inbox_at", MOMENT),
         sa.Column("next_subscription_at", MOMENT),
@@ -388,8 +389,8 @@ def create_tables() -> None:
         "sync_run",
         ["integration_id"],
         unique=True,
-        sqlite_where=sa.text("status = 'running'"),
-        postgresql_where=sa.text("status = 'running'"),
+        sqlite_where=sa.text("kind = 'pull' AND status = 'running'"),
+        postgresql_where=sa.text("kind = 'pull' AND status = 'running'"),
     )
     op.create_table(
         "task",
@@ -476,6 +477,7 @@ def create_tables() -> None:
         sa.Column("reason_text", TEXT),
         sa.Column("called_at", MOMENT),
         need("searches", sa.Integer()),
+        sa.Column("listed_at", MOMENT),
         sa.Column("missing_since", MOMENT),
         sa.Column("agreed_at", MOMENT),
         sa.Column("source", TEXT),
