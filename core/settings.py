@@ -34,6 +34,12 @@ class Settings(BaseSettings):
         default_factory=list, description="Hosts and networks that user-given URLs may name although not public."
     )
     tick_seconds: float = Field(2.0, gt=0, description="How often beat looks for due work.")
+    lease_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="How long a killed worker's lane stays closed. Longer than the slowest step of its work: a vendor "
+        "call may take 35 s; a holder that is slower loses its lane, never data.",
+    )
     retention_days: int = Field(14, ge=7, description="How long raw deliveries are kept; vendors redeliver for days.")
     log_json: bool = Field(False, description="JSON log lines for machines instead of coloured ones for people.")
 

@@ -19,10 +19,6 @@ from core.bulk import insert_missing
 from core.models import Lease as LeaseRow
 from sync.runtime import Runtime
 
-LEASE_TIME = timedelta(seconds=60)
-"""Longer than the slowest step between two guards (a vendor call times out after 35 s, a page's write takes well under
-a second), short enough that a killed worker's lane is taken over while people wait."""
-
 
 class LeaseLost(Exception):
     """Somebody else holds the lane now; whatever was in hand must not be written."""
@@ -41,7 +37,7 @@ class Lease:
         extended = session.execute(
             update(LeaseRow)
             .where(LeaseRow.name == self.name, LeaseRow.fence == self.fence, LeaseRow.holder.is_not(None))
-            .values(expires_at=self.runtime.clock() + LEASE_TIME)
+            .values(expires_at=self.runtime.clock() + lease_time(self.runtime))
             .execution_options(synchronize_session=False)
         )
         if extended.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
@@ -51,6 +47,11 @@ class Lease:
         """Say that work goes on, between two transactions that lie far apart. Raises LeaseLost."""
         with self.runtime.db.write() as session:
             self.guard(session)
+
+
+def lease_time(runtime: Runtime) -> timedelta:
+    """How long a lease lasts without a sign of life from its holder."""
+    return timedelta(seconds=runtime.settings.lease_seconds)
 
 
 @contextmanager
@@ -77,7 +78,7 @@ def _take(runtime: Runtime, name: str) -> Lease | None:
             return None
         row.holder = runtime.worker
         row.fence += 1
-        row.expires_at = now + LEASE_TIME
+        row.expires_at = now + lease_time(runtime)
         return Lease(name, row.fence, runtime)
 
 

@@ -28,16 +28,16 @@ from core.vault import VaultError
 from sync.apply import Applied, apply_items
 from sync.failures import Fault, backoff
 from sync.health import mark_sync_status, mark_working
-from sync.leases import LEASE_TIME, Lease, LeaseLost, hold
+from sync.leases import Lease, LeaseLost, hold, lease_time
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
 from sync.sessions import Session, with_refresh
 
 log = structlog.get_logger()
 
-CLAIM = LEASE_TIME + timedelta(seconds=5)
-"""How long the tick leaves a run alone after its last sign of life: when a killed worker's lease has run out, the run
-is found again."""
+AFTER_LEASE = timedelta(seconds=5)
+"""Added to a lease's time, the tick leaves a run alone for this long after its last sign of life: when a killed
+worker's lease has run out, the run is found again."""
 
 ENOUGH = 1000
 """Items after which pages that have arrived are written at the latest: beyond, a larger transaction is no cheaper."""
@@ -124,8 +124,13 @@ def _open_run(rt: Runtime, lease: Lease, integration_id: str) -> str | None:
             session.add(run)
         run.attempts += 1
         # Claimed: if this worker dies, the run is found again when its lease has run out.
-        integration.next_pull_at = now + CLAIM
+        integration.next_pull_at = now + claim_time(rt)
         return run.id
+
+
+def claim_time(rt: Runtime) -> timedelta:
+    """How long work that was claimed is not claimed again."""
+    return lease_time(rt) + AFTER_LEASE
 
 
 def new_run(integration_id: str, run_id: str, trigger: str, requested_by: str, now: datetime) -> SyncRun:
@@ -200,7 +205,7 @@ def _store(rt: Runtime, lease: Lease, scope: Scope, run_id: str, pages: Sequence
         moved = session.execute(
             update(Integration)
             .where(Integration.id == scope.integration_id, Integration.mapping_rev == scope.mapping_rev)
-            .values(cursor=pages[-1].cursor, next_pull_at=now + CLAIM)
+            .values(cursor=pages[-1].cursor, next_pull_at=now + claim_time(rt))
             .returning(Integration.id)
             .execution_options(synchronize_session=False)
         )

@@ -26,7 +26,7 @@ from sync.failures import RETRY_MOST
 from sync.health import mark_sync_status, mark_working
 from sync.leases import Lease, LeaseLost, hold
 from sync.lifecycle import SWEEP_EVERY
-from sync.pull import CLAIM, new_run, ring_owed
+from sync.pull import claim_time, new_run, ring_owed
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
 from sync.sessions import Session, with_refresh
@@ -179,7 +179,7 @@ def _begin(rt: Runtime, lease: Lease, integration_id: str) -> _Sweep | None:
         run = new_run(integration_id, ids.take_one(db, "SYNC", now), "schedule", integration_id, now)
         run.kind = "sweep"
         db.add(run)
-        integration.next_sweep_at = now + CLAIM
+        integration.next_sweep_at = now + claim_time(rt)
         return _Sweep(rt, lease, run.id, now, integration.deletions_confirmed)
 
 

@@ -121,7 +121,9 @@ def eventually(holds: Callable[[], Any], what: str, *, timeout: float = 15) -> f
 
 
 @contextmanager
-def running(kind: str, database_url: str, broker_url: str | None, seed_issues: int = 0) -> Iterator[Stack]:
+def running(
+    kind: str, database_url: str, broker_url: str | None, seed_issues: int = 0, lease_seconds: float = 60
+) -> Iterator[Stack]:
     """A stack of this kind: `embedded`, or `services` (which needs a broker)."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -133,6 +135,7 @@ def running(kind: str, database_url: str, broker_url: str | None, seed_issues: i
         "TURNBUCKLE_SECRETS_KEYS": new_key("test"),
         "TURNBUCKLE_EGRESS_ALLOW": json.dumps(["127.0.0.1"]),
         "TURNBUCKLE_TICK_SECONDS": "1",
+        "TURNBUCKLE_LEASE_SECONDS": str(lease_seconds),
         "TURNBUCKLE_BROKER_URL": broker_url,
         "PYTHONUNBUFFERED": "1",
     }

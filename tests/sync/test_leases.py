@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from sync.leases import LEASE_TIME, LeaseLost, hold
+from sync.leases import LeaseLost, hold, lease_time
 from sync.runtime import Runtime
 from tests.sync.conftest import ManualClock
 
@@ -42,7 +42,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_late_holder_can_not_write(
 ) -> None:
     with hold(any_runtime, "pull:INT-1") as late:
         assert late is not None
-        clock.advance(seconds=LEASE_TIME.total_seconds())
+        clock.advance(seconds=lease_time(any_runtime).total_seconds())
         with hold(other, "pull:INT-1") as current:
             assert current is not None
             assert current.fence > late.fence
@@ -57,7 +57,7 @@ def test_a_late_holder_does_not_free_the_lease_of_the_next(
     any_runtime: Runtime, other: Runtime, clock: ManualClock
 ) -> None:
     with hold(any_runtime, "pull:INT-1"):
-        clock.advance(seconds=LEASE_TIME.total_seconds())
+        clock.advance(seconds=lease_time(any_runtime).total_seconds())
         current = hold(other, "pull:INT-1")
         assert current.__enter__() is not None
     with hold(any_runtime, "pull:INT-1") as again:
@@ -69,7 +69,7 @@ def test_work_that_goes_on_extends_the_lease(any_runtime: Runtime, other: Runtim
     with hold(any_runtime, "pull:INT-1") as mine:
         assert mine is not None
         for _ in range(3):
-            clock.advance(seconds=LEASE_TIME.total_seconds() - 1)
+            clock.advance(seconds=lease_time(any_runtime).total_seconds() - 1)
             mine.extend()
         with hold(other, "pull:INT-1") as theirs:
             assert theirs is None
