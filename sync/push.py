@@ -11,7 +11,7 @@ call the marker is searched for before anything is sent again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -29,8 +29,10 @@ from connectors.contract import (
     TaskSource,
     Transient,
 )
+from core.errors import PlatformError
 from core.models import Binding, Integration, Task
 from core.tasks import COLUMNS
+from core.vault import VaultError
 from sync.apply import apply_items
 from sync.failures import MAX_ATTEMPTS, Fault, backoff
 from sync.health import mark_writes, may_work
@@ -46,6 +48,9 @@ log = structlog.get_logger()
 BATCH = 50
 """Bindings claimed at once: few enough that a claim's next attempt (RETRY_FIRST) is still ahead when they are done,
 since 50 writes of 100 ms take 5 s."""
+
+NO_SESSION = timedelta(seconds=30)
+"""How long the lane waits when not even a session could be opened; as long as a failed renewal of tokens is left alone."""
 
 
 @dataclass
@@ -68,7 +73,20 @@ def push(rt: Runtime, integration_id: str) -> int:
             log.warning("push.paused", integration_id=integration_id, code=stop.error.code, text=stop.error.text)
         except AuthFailed as error:
             log.warning("push.auth_failed", integration_id=integration_id, text=error.text)
+        except (ConnectorError, PlatformError, VaultError) as error:
+            _wait(rt, integration_id, error)
         return 0
+
+
+def _wait(rt: Runtime, integration_id: str, error: ConnectorError | PlatformError | VaultError) -> None:
+    """There was no session to work in (the tokens could not be renewed, the credentials can't be opened): nothing was
+    claimed, so the lane itself waits, or every tick would try again."""
+    now = rt.clock()
+    asked = error.until if isinstance(error, RateLimited) else error.retry_at if isinstance(error, Transient) else None
+    until = max(asked or now, now + NO_SESSION)
+    with rt.db.write() as db:
+        db.execute(update(Integration).where(Integration.id == integration_id).values(next_push_at=until))
+    log.warning("push.no_session", integration_id=integration_id, text=str(error))
 
 
 def _pay(writer: Writer) -> int:

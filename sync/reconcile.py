@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -78,11 +78,15 @@ CONFLICTS = frozenset(_CONFLICT.values()) | {Reason.CONFLICT_REFUSED, Reason.CON
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """The base of one field. `known` is False while the vendor's own value was never seen (an item being created)."""
+    """The base of one field. `known` is False while the vendor's own value was never seen (an item being created).
+
+    `sent` are values of ours on their way to the vendor, or sent without an answer: found there, they are our own.
+    """
 
     here: Fingerprint
     there: Fingerprint = None
     known: bool = True
+    sent: tuple[Fingerprint, ...] = ()
 
 
 Base = Mapping[str, Agreed]
@@ -185,6 +189,9 @@ def _decide(
 ) -> FieldDecision:
     here = local.values.get(name)
     mine, theirs = fingerprint(here), fingerprint(there.here)
+    if base is not None and theirs in base.sent and _changed_there(base, there, theirs):
+        # Our own write, seen before its answer came: nobody there changed anything, whatever was changed here since.
+        base = Agreed(theirs, fingerprint(there.there))
     changed_here = base is None or mine != base.here
     changed_there = _changed_there(base, there, theirs)
 
@@ -251,8 +258,18 @@ def _new_base(decision: FieldDecision) -> Agreed:
 
 
 def base_to_json(base: Base) -> dict[str, Any]:
-    """`{field: [here, there]}`; `[here]` alone while the vendor's value is not known."""
-    return {name: [a.here, a.there] if a.known else [a.here] for name, a in base.items()}
+    """`{field: [here, there]}`; `[here]` alone while the vendor's value is not known; `[here, there, [sent, …]]`."""
+    return {name: _pair_to_json(agreed) for name, agreed in base.items()}
+
+
+def with_sent(base: Base, values: Mapping[str, str | None]) -> dict[str, Agreed]:
+    """The base while these values of ours are on their way to the vendor."""
+    moved = dict(base)
+    for name, value in values.items():
+        agreed, print_ = base[name], fingerprint(value)
+        if agreed.known and print_ not in agreed.sent:
+            moved[name] = replace(agreed, sent=(*agreed.sent, print_))
+    return moved
 
 
 def first_base(values: Mapping[str, RemoteValue]) -> dict[str, Any]:
@@ -262,4 +279,16 @@ def first_base(values: Mapping[str, RemoteValue]) -> dict[str, Any]:
 
 def base_from_json(stored: Mapping[str, Any]) -> dict[str, Agreed]:
     """The inverse of `base_to_json`."""
-    return {name: Agreed(*pair) if len(pair) == 2 else Agreed(pair[0], known=False) for name, pair in stored.items()}
+    return {name: _pair_from_json(parts) for name, parts in stored.items()}
+
+
+def _pair_to_json(agreed: Agreed) -> list[Any]:
+    if not agreed.known:
+        return [agreed.here]
+    return [agreed.here, agreed.there, *([list(agreed.sent)] if agreed.sent else [])]
+
+
+def _pair_from_json(parts: list[Any]) -> Agreed:
+    if len(parts) == 1:
+        return Agreed(parts[0], known=False)
+    return Agreed(parts[0], parts[1], sent=tuple(parts[2]) if len(parts) > 2 else ())

@@ -41,7 +41,7 @@ from sync.failures import backoff
 from sync.health import mark_writes
 from sync.leases import Lease
 from sync.pull import ring_owed
-from sync.reconcile import Agreed, Fingerprint, Reason, base_from_json, base_to_json, fingerprint, owed_fields
+from sync.reconcile import Agreed, Fingerprint, Reason, base_from_json, base_to_json, fingerprint, owed_fields, with_sent
 from sync.runtime import Runtime
 from sync.scope import Scope, local_of
 from sync.sessions import Session
@@ -104,8 +104,18 @@ class Writer:
         if not changes:
             return self.settle(debt, owed, None, refused)
         expected = Expected(debt.binding.watermark, {name: _text(agreed.there) for name, agreed in base.items()})
+        self._mark_sent(debt, {name: owed[name] for name in changes})
         written = self.sink.update_task(str(debt.binding.external_id), changes, expected)
         return self.settle(debt, owed, written, refused | dict(written.refused))
+
+    def _mark_sent(self, debt: Debt, values: Mapping[str, str | None]) -> None:
+        """Commit what is about to be sent: it may be seen at the vendor before the answer comes, if that ever comes,
+        and must not be taken for somebody's edit there."""
+        with self.rt.db.write() as db:
+            self.lease.guard(db)
+            db.scalars(select(Task.id).where(Task.id == debt.task.id).with_for_update()).one()
+            binding = db.scalars(select(Binding).where(Binding.id == debt.binding.id)).one()
+            binding.base = base_to_json(with_sent(base_from_json(binding.base), values))
 
     def _in_vendor_words(
         self, owed: Mapping[str, str | None], container: str
@@ -222,12 +232,14 @@ class Writer:
             if written is None:
                 _settle_debt(binding, task, now)
                 return Applied()
-            sent = {n: Agreed(fingerprint(owed[n]), fingerprint(there)) for n, there in written.sent.items()}
-            binding.base = base_to_json(base_from_json(binding.base) | sent)
+            base = base_from_json(binding.base)
+            if binding.watermark <= written.remote.version:  # else a newer state has been reconciled meanwhile
+                sent = {n: Agreed(fingerprint(owed[n]), fingerprint(there)) for n, there in written.sent.items()}
+                binding.base = base_to_json(base | sent)
             binding.binding_key = self.scope.key(written.remote.external_id)
             binding.external_id = written.remote.external_id
             ledger = Ledger(now, self.scope.integration_id, "push")
-            self._record_overwritten(db, ledger, task, written)
+            self._record_overwritten(db, ledger, task, written, base)
             db.flush()
             applied = apply_items(db, self.scope, [written.remote], source="push", now=now)
             applied.owed |= ledger.write(db)
@@ -237,14 +249,19 @@ class Writer:
         ring_owed(self.rt, self.rt.db.run(in_one))
         return True
 
-    def _record_overwritten(self, db: DbSession, ledger: Ledger, task: Task, written: TaskWritten) -> None:
+    def _record_overwritten(
+        self, db: DbSession, ledger: Ledger, task: Task, written: TaskWritten, base: Mapping[str, Agreed]
+    ) -> None:
         """Our write replaced a value we had not seen. It lost by the field's rule, unless the rule says it wins: then
-        it becomes ours again, and the vendor is owed it back."""
+        it becomes ours again, and the vendor is owed it back. A value that an earlier write of ours left there is no
+        loss."""
         ref = TaskRef(task.id, task.workspace_id, self.scope.organization_id, task.service_line_id)
         for name, value in written.overwrote.items():
             theirs = value.here
             if name == "assignee" and value.there is not None:
                 theirs = people.user_of(db, self.scope.integration_id, value.there)
+            if name in base and fingerprint(theirs) in base[name].sent:
+                continue
             mine = getattr(task, COLUMNS[name])
             rule = self.scope.conflict.get(name, Rule.LATEST)
             if rule is not Rule.EXTERNAL or (name == "assignee" and theirs is None):

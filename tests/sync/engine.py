@@ -9,12 +9,12 @@ from sqlalchemy import select
 from core import tasks
 from core.models import Binding, Delivery, Event, Integration, Task, TaskHistory
 from core.tasks import NewTask
+from simulation.toy import PRIORITIES, STATES, ToyVendor
 from sync.inbound import drain
 from sync.pull import pull
 from sync.push import push
 from sync.runtime import Runtime
 from tests.sync.conftest import Tenant
-from simulation.toy import PRIORITIES, STATES, ToyVendor
 
 
 class Both:

@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 
 from core.models import Binding, Delivery, Task
+from simulation.toy import deliver
 from sync.failures import MAX_ATTEMPTS
 from sync.inbound import drain
 from tests.sync.engine import Both
-from simulation.toy import deliver
 
 
 @pytest.fixture

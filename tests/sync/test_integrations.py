@@ -30,13 +30,13 @@ from core.models import (
     SyncRun,
 )
 from core.tasks import NewTask
+from simulation.toy import BASIC, ToyConnector, ToyVendor
 from sync import integrations, oauth
 from sync.credentials import load
 from sync.runtime import Lane, Runtime
 from sync.sessions import open_session, with_refresh
 from sync.subscriptions import subscribe
 from tests.sync.conftest import START, ManualClock, Tenant, connect, make_tenant, toy_config
-from simulation.toy import BASIC, ToyConnector, ToyVendor
 
 
 def row(rt: Runtime, integration: Integration) -> Integration:

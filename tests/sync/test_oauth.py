@@ -19,14 +19,14 @@ from connectors.registry import Registry
 from core.errors import BadRequest, Conflict, Forbidden
 from core.models import AuditRecord, Credential, Event, Integration, OAuthAttempt
 from core.settings import Settings
+from simulation.toy import ToyVendor
+from simulation.toy_auth import CLIENT_ID, CLIENT_SECRET
 from sync import integrations, oauth
 from sync.credentials import load
 from sync.oauth import ATTEMPT_LIFETIME
 from sync.runtime import Lane, Runtime
 from sync.tokens import AppRefused
 from tests.sync.conftest import START, ManualClock, Tenant, connect, make_tenant
-from simulation.toy import ToyVendor
-from simulation.toy_auth import CLIENT_ID, CLIENT_SECRET
 
 
 @pytest.fixture

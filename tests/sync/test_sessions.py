@@ -16,14 +16,14 @@ from structlog.testing import capture_logs
 from connectors.contract import AuthFailed, RateLimited, Transient
 from core.errors import Conflict, NotFound, Unprocessable
 from core.models import Event, Integration, RateBudget
+from simulation.toy import BASIC, ToyVendor
+from simulation.toy_auth import CLIENT_SECRET
 from sync import integrations, oauth
 from sync.credentials import load
 from sync.oauth import PAUSE
 from sync.runtime import Lane, Runtime
 from sync.sessions import Session, open_session, with_refresh
 from tests.sync.conftest import START, ManualClock, Tenant, connect, toy_config
-from simulation.toy import BASIC, ToyVendor
-from simulation.toy_auth import CLIENT_SECRET
 
 CANARY = "canary"
 """In every secret of the toy vendor."""

@@ -9,6 +9,7 @@ import pytest
 
 from connectors.contract import WebhookFacts
 from core.models import Integration, Subscription
+from simulation.toy import ToyConnector, ToyVendor
 from sync import integrations
 from sync.runtime import Lane, Runtime
 from sync.subscriptions import (
@@ -22,7 +23,6 @@ from sync.subscriptions import (
     webhook_url,
 )
 from tests.sync.conftest import START, ManualClock, Tenant, connect, toy_config
-from simulation.toy import ToyConnector, ToyVendor
 
 
 def row(rt: Runtime, integration: Integration) -> Integration:

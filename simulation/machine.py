@@ -1,0 +1,152 @@
+"""The machine a worker runs on: processes that can be interrupted at every commit and every call to a vendor.
+
+These are the seams, and the only ones: the engine's own `Database`, its HTTP transport, its clock. A process is a plain
+function call; another one that runs "at the same time" is called at one of the first one's moments. As SQLite has one
+writer and the engine holds no transaction across a call, nothing else could happen between two moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from connectors.http import Transport, WireRequest, WireResponse
+from core.db import Database
+from simulation.schedule import Interrupt
+
+START = datetime(2026, 4, 15, 10, tzinfo=UTC)
+
+MOST_CALLS = 300
+"""Calls to the vendor by one process, far beyond what a schedule's few items can need."""
+
+
+class Crashed(BaseException):
+    """The process is dead. Not an Exception: nothing in the engine may survive it."""
+
+
+class Runaway(BaseException):
+    """A process that does not stop calling the vendor."""
+
+
+class VirtualClock:
+    """Time that only the world moves."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Move on."""
+        self.now += timedelta(seconds=seconds)
+
+
+@dataclass
+class Process:
+    """One run of a worker or a request: its name, what will happen to it, and how far it is."""
+
+    name: str
+    interrupts: tuple[Interrupt, ...] = ()
+    dead: bool = False
+    used_token: bool = False
+    moments: dict[str, int] = field(default_factory=dict)
+
+    def reached(self, where: str) -> Interrupt | None:
+        """Count a moment; what is to happen at it. A dead process reaches nothing any more."""
+        if self.dead:
+            raise Crashed(self.name)
+        nth = self.moments.get(where, 0)
+        self.moments[where] = nth + 1
+        if nth > MOST_CALLS and where == "before_call":
+            raise Runaway(f"{self.name} has called the vendor {nth} times")
+        return next((i for i in self.interrupts if i.where == where and i.nth == nth), None)
+
+
+Happen = Callable[[Process, Interrupt, str], WireResponse | None]
+"""Lets an interrupt happen to a process, in the middle of an operation (a call's name, or nothing). What it returns is
+answered to a call in the vendor's place."""
+
+
+class Machine:
+    """The processes that run, innermost last, and what happens to them."""
+
+    def __init__(self) -> None:
+        self.running: list[Process] = []
+        self.happen: Happen = lambda _process, _interrupt, _operation: None
+        self.note: Callable[[str], None] = lambda _text: None
+
+    @contextmanager
+    def process(self, process: Process) -> Iterator[Process]:
+        """Run the block as this process; a crash ends it and is over with it."""
+        self.running.append(process)
+        try:
+            yield process
+        except Crashed:
+            self.note(f"{process.name} is dead")
+        finally:
+            self.running.pop()
+
+    def moment(self, where: str, operation: str = "") -> WireResponse | None:
+        """The innermost process has come to a moment at which it may be interrupted."""
+        if not self.running:
+            return None
+        process = self.running[-1]
+        interrupt = process.reached(where)
+        return None if interrupt is None else self.happen(process, interrupt, operation)
+
+    def crash(self, process: Process) -> None:
+        """The process is no more."""
+        process.dead = True
+        raise Crashed(process.name)
+
+
+class SimulatedDatabase(Database):
+    """The real database layer over one SQLite in memory, with a moment before and after every commit."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__("sqlite://")
+        self.machine = machine
+        self.driver: Any = self.engine.raw_connection().driver_connection
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A write transaction that may never come to its commit, or never get beyond it."""
+        if self.machine.running and self.machine.running[-1].dead:
+            raise Crashed(self.machine.running[-1].name)
+        with super().write() as session:
+            yield session
+            self.machine.moment("before_commit")
+        self.machine.moment("after_commit")
+
+
+class SimulatedTransport(Transport):
+    """The way to the vendor. `own_effects` says of which hosts' requests take effect inside the inner transport; for
+    the others the fake vendor tells when they have."""
+
+    def __init__(self, machine: Machine, database: SimulatedDatabase) -> None:
+        self.machine = machine
+        self.database = database
+        self.inner: Transport
+        self.own_effects: Callable[[str], bool] = lambda _host: True
+        self.calls_in_transactions: list[str] = []
+
+    def handle_request(self, request: WireRequest) -> WireResponse:
+        """One request, unless the machine has it otherwise."""
+        operation = f"{request.method} {request.url.path}"
+        if self.database.driver.in_transaction:
+            self.calls_in_transactions.append(operation)
+        instead = self.machine.moment("before_call", operation)
+        if "token" in operation and self.machine.running:
+            self.machine.running[-1].used_token = True
+        if instead is not None:
+            return instead
+        response = self.inner.handle_request(request)
+        if self.own_effects(request.url.host):
+            self.machine.moment("after_call", operation)
+        return response

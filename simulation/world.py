@@ -1,0 +1,311 @@
+"""One world: a schedule played with the real engine, and the story of what happened in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+from connectors.contract import RawDelivery
+from connectors.http import WireResponse
+from core import tasks
+from core.bulk import insert_new
+from core.errors import PlatformError
+from core.models import Delivery
+from core.tasks import PRIORITIES, STATUSES, NewTask
+from simulation.machine import Process
+from simulation.schedule import Interrupt, Schedule, Step
+from simulation.stage import Beginning, Stage
+from sync import integrations
+from sync.runtime import Lane, Runtime
+from sync.scheduler import tick
+from sync.work import work
+
+CALL_SECONDS = 0.05
+"""What a call to the vendor takes."""
+
+SAFE_PAUSE = 20
+"""Seconds a process may stand still between announcing a write and the vendor taking it. A lease outlives a call that
+times out (35 s); a process that slept longer just there would send what another one has already sent, and no vendor
+without a version check could tell. What is proven here is everything short of that."""
+
+COPY = "x-simulated-copy"
+"""Header of a delivery that the vendor sent twice, as if under another id."""
+
+COMING_UP = timedelta(minutes=10)
+"""A poll due within this time is waited for."""
+
+ASSIGNEES = (None, "ann", "bob", "carl")
+
+
+@dataclass
+class World:
+    """The state of a play: the network's deliveries, what was disturbed, the story."""
+
+    stage: Stage
+    schedule: Schedule
+    story: list[str] | None = None
+    air: list[RawDelivery] = field(default_factory=list)
+    dropped: int = 0
+    disturbances: int = 0
+    token_trouble: bool = False
+    faults: list[str] = field(default_factory=list)
+    consents: int = 0
+    _workers: int = 0
+    _copies: int = 0
+
+    def __post_init__(self) -> None:
+        self.beginning: Beginning = self.stage.begin(self.schedule.conditions)
+        self.vendor = self.stage.vendor
+        self.clock = self.stage.clock
+        self.integration_id = self.beginning.integration_id
+        machine = self.stage.machine
+        machine.running.clear()
+        machine.happen = self._happen
+        machine.note = self.tell if self.story is not None else lambda _text: None
+
+    def play(self) -> None:
+        """Everything the schedule says."""
+        for step in self.schedule.steps:
+            self.take(step)
+
+    def tell(self, text: str) -> None:
+        """A line of the story."""
+        if self.story is not None:
+            depth = len(self.stage.machine.running)
+            self.story.append(f"{self.clock():%d %H:%M:%S}  {'  ' * depth}{text}")
+
+    # --- steps ---
+
+    def take(self, step: Step) -> None:
+        """One step, as a process of its own where it runs our code."""
+        if step.wait:
+            self.clock.advance(step.wait)
+        self.tell(str(step))
+        there = _THERE.get(step.do)
+        if there is not None:
+            there(self, step)
+            self.air += self.vendor.sent()
+            return
+        self._workers += 1
+        with self.stage.machine.process(Process(f"{step.do}-{self._workers}", step.interrupts)) as process:
+            rt = self.stage.worker(process.name)
+            try:
+                _HERE[step.do](self, rt, step)
+            except PlatformError as error:
+                self.tell(f"refused: {error}")
+            except Exception as error:
+                self.faults.append(f"{step.do} failed with {type(error).__name__}: {error}")
+                self.tell(self.faults[-1])
+        self.air += self.vendor.sent()
+
+    def rows(self, sql: str, *parameters: Any) -> list[Any]:
+        """Rows of the database, read past the engine."""
+        found: list[Any] = self.stage.database.driver.execute(sql, parameters).fetchall()
+        return found
+
+    # --- people here ---
+
+    def here_create(self, rt: Runtime, step: Step) -> None:
+        """A new task, in the mapping of one container or the other."""
+        tenant = self.beginning.tenant
+        new = NewTask(
+            tenant.workspace.id,
+            str(step.value),
+            status=STATUSES[step.slot % 3],
+            service_line_id=tenant.line_id,
+            project_id=tenant.project_id if step.slot % 2 == 0 else None,
+        )
+        with rt.db.write() as session:
+            tasks.create(session, new, actor=tenant.people["ann"], now=rt.clock())
+
+    def here_edit(self, rt: Runtime, step: Step) -> None:
+        """A field of a task."""
+        found = self.rows("SELECT id FROM task ORDER BY id")
+        if not found:
+            return
+        task_id = found[step.slot % len(found)][0]
+        with rt.db.write() as session:
+            tasks.change(session, task_id, self._here(step), actor=self.beginning.tenant.people["ann"], now=rt.clock())
+
+    def _here(self, step: Step) -> Mapping[str, str | None]:
+        match step.field:
+            case "status":
+                return {"status": STATUSES[int(step.value) % len(STATUSES)]}
+            case "priority":
+                return {"priority": PRIORITIES[int(step.value) % len(PRIORITIES)]}
+            case "assignee":
+                name = ASSIGNEES[int(step.value) % len(ASSIGNEES)]
+                return {"assignee_id": self.beginning.tenant.people[name] if name else None}
+        return {step.field: str(step.value)}
+
+    # --- the network ---
+
+    def deliver(self, step: Step) -> None:
+        """Everything under way arrives, in order."""
+        arriving, self.air = self.air + self.vendor.sent(), []
+        self.arrive(arriving)
+
+    def deliver_one(self, step: Step) -> None:
+        """One delivery overtakes the others."""
+        if self.air:
+            self.arrive([self.air.pop(step.slot % len(self.air))])
+
+    def drop(self, step: Step) -> None:
+        """One delivery never arrives. What says that an item is gone always does: listings do not tell."""
+        droppable = [raw for raw in self.air if not self.vendor.tells_of_absence(raw)]
+        if droppable:
+            self.air.remove(droppable[step.slot % len(droppable)])
+            self.dropped += 1
+
+    def double(self, step: Step) -> None:
+        """One delivery will arrive twice, the second time under another id."""
+        if self.air:
+            raw = self.air[step.slot % len(self.air)]
+            self._copies += 1
+            self.air.append(replace(raw, headers={**raw.headers, COPY: str(self._copies)}))
+
+    def replay(self, step: Step) -> None:
+        """A delivery long dealt with is worked off once more."""
+        done = self.rows("SELECT id FROM delivery WHERE state = 'done' ORDER BY id")
+        if done:
+            self._again([done[step.slot % len(done)][0]])
+
+    def replay_all(self) -> None:
+        """Every delivery there ever was is worked off once more."""
+        self._again([id_ for (id_,) in self.rows("SELECT id FROM delivery WHERE state = 'done'")])
+
+    def _again(self, ids: list[int]) -> None:
+        now = self.clock().replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+        change = "UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_at = ? WHERE id = ?"
+        for id_ in ids:
+            self.rows(change, now, id_)
+
+    def arrive(self, deliveries: list[RawDelivery]) -> None:
+        """The front door: a committed row for each, once per delivery id."""
+        rows = []
+        for raw in deliveries:
+            key = self.vendor.delivery_key(raw) + raw.headers.get(COPY, "")
+            rows.append(
+                {
+                    "integration_id": self.integration_id,
+                    "dedupe_key": f"{self.integration_id}:{key}",
+                    "event": "simulated",
+                    "headers": dict(raw.headers),
+                    "body": raw.body,
+                    "received_at": self.clock(),
+                    "state": "pending",
+                    "attempts": 0,
+                    "next_attempt_at": self.clock(),
+                }
+            )
+        if rows:
+            with self.stage.database.write() as session:
+                insert_new(session, Delivery.__table__, rows, key="dedupe_key")
+
+    # --- workers ---
+
+    def drain(self, rt: Runtime, _step: Step) -> None:
+        """The inbox lane."""
+        work(rt, Lane.INBOX, self.integration_id)
+
+    def hear(self, rt: Runtime, step: Step) -> None:
+        """Deliveries arrive, and the doorbell is heard."""
+        self.deliver(step)
+        work(rt, Lane.INBOX, self.integration_id)
+
+    def push(self, rt: Runtime, _step: Step) -> None:
+        """The push lane."""
+        work(rt, Lane.PUSH, self.integration_id)
+
+    def poll(self, rt: Runtime, _step: Step) -> None:
+        """The pull lane; one that is coming up is waited for, unless others are at work."""
+        [(due,)] = self.rows("SELECT next_pull_at FROM integration")
+        if due is not None and len(self.stage.machine.running) == 1:
+            at = moment(due)
+            if at - self.clock() < COMING_UP:
+                self.clock.now = max(self.clock.now, at)
+        work(rt, Lane.PULL, self.integration_id)
+
+    def tick(self, rt: Runtime, _step: Step) -> None:
+        """Beat: everything due, found by query."""
+        self.stage.bells.clear()
+        tick(rt)
+        for lane, integration_id in tuple(self.stage.bells):
+            work(rt, lane, integration_id)
+
+    def sync(self, rt: Runtime, _step: Step) -> None:
+        """Somebody asks for a sync, and it is worked at once."""
+        integrations.request_sync(rt, self.integration_id, actor=self.beginning.tenant.people["ann"])
+        work(rt, Lane.PULL, self.integration_id)
+
+    # --- interrupts ---
+
+    def _happen(self, process: Process, interrupt: Interrupt, operation: str) -> WireResponse | None:
+        self.disturbances += 1
+        self.token_trouble |= process.used_token or "token" in operation
+        self.tell(f"{process.name} {operation}: {interrupt}")
+        match interrupt.what:
+            case "crash":
+                self.stage.machine.crash(process)
+            case "cut":
+                self.vendor.cut(operation)
+            case "limit":
+                return self._answer(429, {"Retry-After": f"{interrupt.seconds:g}"})
+            case "refuse":
+                return self._answer(500, {})
+            case "unauthorized":
+                return self._answer(401, {})
+        self.clock.advance(self._pause(process, interrupt, operation))
+        for step in interrupt.then:
+            self.take(step)
+        return None
+
+    def _pause(self, process: Process, interrupt: Interrupt, operation: str) -> float:
+        """How long a pause may be: see SAFE_PAUSE."""
+        announced = process.name.startswith(("push", "tick")) and interrupt.where != "after_call"
+        token = "token" in operation or process.used_token
+        return min(interrupt.seconds, SAFE_PAUSE) if announced or token else interrupt.seconds
+
+    def _answer(self, status: int, headers: Mapping[str, str]) -> WireResponse:
+        date = format_datetime(self.vendor.now(), usegmt=True)
+        return WireResponse(status, headers={"Date": date, **headers}, text="told to fail")
+
+
+def moment(text: str) -> datetime:
+    """A time as SQLite keeps it."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _there_edit(world: World, step: Step) -> None:
+    world.vendor.edit(step.slot, step.field, step.value)
+
+
+_THERE: Mapping[str, Callable[[World, Step], Any]] = {
+    "there_create": lambda world, step: world.vendor.create(str(step.value), step.slot),
+    "there_edit": _there_edit,
+    "there_move": lambda world, step: world.vendor.move(step.slot, 1),
+    "there_delete": lambda world, step: world.vendor.delete(step.slot),
+    "there_restore": lambda world, _step: world.vendor.restore(),
+    "expire": lambda world, _step: world.vendor.expire(),
+    "deliver": World.deliver,
+    "deliver_one": World.deliver_one,
+    "drop": World.drop,
+    "double": World.double,
+    "replay": World.replay,
+}
+"""What happens outside our processes."""
+
+_HERE: Mapping[str, Callable[[World, Runtime, Step], None]] = {
+    "here_create": World.here_create,
+    "here_edit": World.here_edit,
+    "drain": World.drain,
+    "hear": World.hear,
+    "push": World.push,
+    "poll": World.poll,
+    "tick": World.tick,
+    "sync": World.sync,
+}
+"""What our processes do."""
