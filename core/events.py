@@ -38,11 +38,10 @@ def append(session: Session, facts: Sequence[Fact], now: datetime) -> None:
             "subject_id": fact.subject_id,
             "actor": fact.actor,
             "data": dict(fact.data),
-            "at": now,
         }
         for id_, fact in numbered
     ]
-    insert_rows(session, Event.__table__, rows)
+    insert_rows(session, Event.__table__, rows, shared={"at": now})
 
 
 def audit(

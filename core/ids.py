@@ -39,10 +39,10 @@ def take(session: Session, prefix: str, now: datetime, count: int = 1) -> list[s
     if count == 0:
         return []
     if session.get_bind().dialect.name == "postgresql":
-        numbers = session.scalars(
-            text("SELECT nextval(CAST(:name AS regclass)) FROM generate_series(1, :count)"),
+        numbers = session.scalar(
+            text("SELECT array_agg(nextval(CAST(:name AS regclass))) FROM generate_series(1, :count)"),
             {"name": sequence_name(prefix), "count": count},
-        ).all()
+        )
     else:
         last = session.scalar(
             text("UPDATE id_counter SET last = last + :count WHERE prefix = :prefix RETURNING last"),

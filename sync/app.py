@@ -24,7 +24,7 @@ from core.db import Database
 from core.settings import Settings
 from core.vault import Vault
 from sync import scheduler
-from sync.runtime import Lane, Runtime
+from sync.runtime import Lane, Runtime, settle
 from sync.work import work as do_work
 
 TICK_EXPIRES = 10
@@ -96,7 +96,7 @@ def configure(chosen: Settings) -> Runtime:
 def runtime() -> Runtime:
     """This process's runtime, made when the first task needs it (after the fork, so that no connection is shared)."""
     current = settings()
-    return Runtime(
+    made = Runtime(
         settings=current,
         db=Database(current.database_url),
         vault=Vault.parse(current.secrets_keys.get_secret_value()),
@@ -105,6 +105,8 @@ def runtime() -> Runtime:
         ring=ring,
         worker=f"{socket.gethostname()}:{os.getpid()}",
     )
+    settle()
+    return made
 
 
 def ring(lane: Lane, integration_id: str) -> None:

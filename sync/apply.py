@@ -8,7 +8,7 @@ written by a number of statements that does not depend on the number of items. I
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,9 @@ from core.bulk import among, insert_rows, update_rows
 from core.clock import epoch_ms
 from core.models import Binding, Task
 from core.tasks import COLUMNS, Change, Ledger, TaskRef
+from sync.known import bound_and_known
 from sync.people import People
+from sync.proof import Doubtful
 from sync.reconcile import (
     Agreed,
     Decision,
@@ -57,18 +59,30 @@ def apply_items(
     source: str,
     now: datetime,
     sources: Mapping[str, str] | None = None,
+    told: Collection[str] = (),
+    listed: Collection[str] = (),
 ) -> Applied:
     """Reconcile the items with the platform. `source` is the run, delivery or push that brought them; `sources` names
-    it per item where they differ.
+    it per item where they differ. `told` and `listed` are the ids of those that were not just read, but named by a
+    message or a listing.
 
-    An item given twice is taken in its newest state. Must run in a write transaction.
+    An item given twice is taken in its newest state. Must run in a write transaction. Raises Doubtful, before anything
+    is written, for items that have to be read first.
     """
     newest = _newest(items)
     sources = sources or {}
     page = _Page(session, scope, Applied(), Ledger(now, scope.integration_id, source, scope.integration_id), now)
-    present = [item for item in newest.values() if isinstance(item, RemoteTask)]
+    seen = [item for item in newest.values() if isinstance(item, RemoteTask)]
     gone = [item for item in newest.values() if isinstance(item, Gone)]
-    rows = page.load(list(newest), [item.create_key for item in present if item.create_key])
+    bound, known = bound_and_known(session, scope, seen)
+    for external_id in known:
+        page.applied.note(external_id, "unchanged")
+    present = [item for item in seen if item.external_id not in known]
+    wanted = [*(bound - known), *(item.external_id for item in gone)]
+    rows = page.load(wanted, [item.create_key for item in present if item.create_key])
+    doubtful = [item.external_id for item in present if _doubtful(item, rows, scope, told, listed)]
+    if doubtful:
+        raise Doubtful(doubtful)
     people = People.load(session, scope.integration_id, scope.organization_id, present, now)
     for item in present:
         page.ledger.source = sources.get(item.external_id, source)
@@ -89,6 +103,14 @@ def _newest(items: Iterable[RemoteTask | Gone]) -> dict[str, RemoteTask | Gone]:
         if not older:
             newest[item.external_id] = item
     return newest
+
+
+def _doubtful(item: RemoteTask, rows: _Rows, scope: Scope, told: Collection[str], listed: Collection[str]) -> bool:
+    """Whether an item may be gone although something names it; see `sync.proof`."""
+    row = rows.by_id.get(item.external_id)
+    if row is not None:
+        return row.Binding.state == "ended" and (item.external_id in told or item.external_id in listed)
+    return item.external_id in told and item.container in scope.contexts
 
 
 def _values(item: RemoteTask, people: People) -> dict[str, RemoteValue]:
@@ -128,7 +150,9 @@ class _Page:
         """Read and lock what the page is about. Task rows are locked in the order of their ids, as everywhere."""
         keys = [self.scope.key(id_) for id_ in external_ids]
         wanted = select(Binding, Task).join(Task, Task.id == Binding.task_id).order_by(Task.id).with_for_update(of=Task)
-        bound = self.session.execute(wanted.where(among(self.session, Binding.binding_key, keys))).all()
+        bound: Sequence[Row[Binding, Task]] = ()
+        if keys:
+            bound = self.session.execute(wanted.where(among(self.session, Binding.binding_key, keys))).all()
         creating: Sequence[Row[Binding, Task]] = ()
         if markers:
             mine = (Binding.integration_id == self.scope.integration_id, Binding.state == "creating")

@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session as DbSession
 from connectors.contract import (
     BadPayload,
     ConnectorError,
-    Gone,
     Hint,
     Ignored,
     RateLimited,
@@ -28,7 +27,6 @@ from connectors.contract import (
     RemoteTask,
     Signal,
     Snapshot,
-    TaskSource,
     WebhookReceiver,
 )
 from core.bulk import among, update_rows
@@ -37,6 +35,7 @@ from sync.apply import Applied, apply_items
 from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault
 from sync.health import may_work
 from sync.leases import Lease, LeaseLost, hold
+from sync.proof import Read, read_items, run_with_proof
 from sync.pull import ring_owed
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
@@ -141,20 +140,23 @@ def _work(rt: Runtime, lease: Lease, integration_id: str, batch: list[Claimed]) 
 def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Claimed]) -> int:
     for one in batch:
         _read(one, session)
-    wanted = dict.fromkeys(id_ for one in batch for id_ in one.named)
-    items: list[RemoteTask | Gone] = [task for one in batch for task in one.snapshots]
-    items += _fetch(lease, session, list(wanted))
+    wanted = list(dict.fromkeys(id_ for one in batch for id_ in one.named))
+    snapshots = [task for one in batch for task in one.snapshots]
+    fetched = read_items(lease, session, wanted)
     scope = Scope.of(session.integration, session.config, session.clock_offset())
     sources = {id_: f"delivery:{one.id}" for one in batch for id_ in _items_of(one)}
     now = rt.clock()
 
-    def settle(db: DbSession) -> Applied:
+    def settle(db: DbSession, proven: Read) -> Applied:
         lease.guard(db)
-        applied = apply_items(db, scope, items, source="delivery", sources=sources, now=now)
+        read = fetched | proven
+        told = {task.external_id for task in snapshots} - read.keys()
+        items = [*snapshots, *read.values()]
+        applied = apply_items(db, scope, items, source="delivery", sources=sources, now=now, told=told)
         _finish(db, batch, applied, now)
         return applied
 
-    ring_owed(rt, rt.db.run(settle))
+    ring_owed(rt, run_with_proof(rt, lease, session, settle))
     return len(batch)
 
 
@@ -176,18 +178,6 @@ def _read(one: Claimed, session: Session) -> None:
                 one.named.append(external_id)
             case Ignored():
                 one.ignored.append(signal)
-
-
-def _fetch(lease: Lease, session: Session, ids: Sequence[str]) -> list[RemoteTask | Gone]:
-    source = session.connector
-    assert isinstance(source, TaskSource)
-    size = session.connector.manifest.refetch_batch
-    items: list[RemoteTask | Gone] = []
-    for start in range(0, len(ids), size):
-        if start:
-            lease.extend()
-        items += source.fetch_tasks(ids[start : start + size]).values()
-    return items
 
 
 def _items_of(one: Claimed) -> list[str]:

@@ -29,6 +29,7 @@ from sync.apply import Applied, apply_items
 from sync.failures import Fault, backoff
 from sync.health import mark_sync_status, mark_working
 from sync.leases import Lease, LeaseLost, hold, lease_time
+from sync.proof import Read, run_with_proof
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
 from sync.sessions import Session, with_refresh
@@ -156,7 +157,7 @@ def _pull_pages(rt: Runtime, lease: Lease, session: Session, run_id: str) -> Non
     cursor = session.integration.cursor
     pages = source.changed_tasks(cursor)
     for batch in _ahead(pages) if rt.pages_ahead else ([page] for page in pages):
-        _store(rt, lease, scope, run_id, batch)
+        _store(rt, lease, session, scope, run_id, batch)
 
 
 def _ahead(pages: Iterator[TaskPage]) -> Iterator[list[TaskPage]]:
@@ -193,28 +194,30 @@ def _gather(pages: Iterator[TaskPage], wanted: Event) -> tuple[list[TaskPage], E
     return gathered, None
 
 
-def _store(rt: Runtime, lease: Lease, scope: Scope, run_id: str, pages: Sequence[TaskPage]) -> None:
+def _store(rt: Runtime, lease: Lease, session: Session, scope: Scope, run_id: str, pages: Sequence[TaskPage]) -> None:
     """Reconcile the pages and move the cursor, in one transaction."""
     now = rt.clock()
     tasks = [task for page in pages for task in page.tasks]
     total = next((page.total for page in pages if page.total is not None), None)
 
-    def store(session: DbSession) -> tuple[Applied, bool]:
-        lease.guard(session)
-        applied = apply_items(session, scope, tasks, source=run_id, now=now)
-        moved = session.execute(
+    def store(db: DbSession, proven: Read) -> tuple[Applied, bool]:
+        lease.guard(db)
+        items = [task for task in tasks if task.external_id not in proven] + list(proven.values())
+        listed = {task.external_id for task in tasks} - proven.keys()
+        applied = apply_items(db, scope, items, source=run_id, now=now, listed=listed)
+        moved = db.execute(
             update(Integration)
             .where(Integration.id == scope.integration_id, Integration.mapping_rev == scope.mapping_rev)
             .values(cursor=pages[-1].cursor, next_pull_at=now + claim_time(rt))
             .returning(Integration.id)
             .execution_options(synchronize_session=False)
         )
-        run = session.get_one(SyncRun, run_id)
+        run = db.get_one(SyncRun, run_id)
         run.counts = add_counts(run.counts, applied, records=len(tasks), pages=len(pages))
         run.total = total if total is not None else run.total
         return applied, moved.first() is not None
 
-    applied, same_mapping = rt.db.run(store)
+    applied, same_mapping = run_with_proof(rt, lease, session, store)
     ring_owed(rt, applied)
     if not same_mapping:
         raise Remapped

@@ -50,7 +50,7 @@ BATCH = 50
 since 50 writes of 100 ms take 5 s."""
 
 NO_SESSION = timedelta(seconds=30)
-"""How long the lane waits when not even a session could be opened; as long as a failed renewal of tokens is left alone."""
+"""How long the lane waits when not even a session could be opened: as long as a failed renewal is left alone."""
 
 
 @dataclass

@@ -147,20 +147,23 @@ def sweep(rt: Runtime, integration_id: str) -> bool:
     with hold(rt, f"pull:{integration_id}") as lease:
         if lease is None:
             return False
-        begun = _begin(rt, lease, integration_id)
-        if begun is None:
-            return False
         try:
-            with_refresh(rt, integration_id, Lane.PULL, begun.work)
+            begun = _begin(rt, lease, integration_id)
+            return begun is not None and _work(rt, begun, integration_id)
         except LeaseLost:
             log.warning("sweep.lease_lost", integration_id=integration_id)
             return False
-        except ConnectorError as error:
-            begun.fail(integration_id, error)
-            log.warning("sweep.failed", integration_id=integration_id, code=error.code, text=error.text)
-            return False
-        begun.finish(integration_id)
-        return True
+
+
+def _work(rt: Runtime, begun: _Sweep, integration_id: str) -> bool:
+    try:
+        with_refresh(rt, integration_id, Lane.PULL, begun.work)
+    except ConnectorError as error:
+        begun.fail(integration_id, error)
+        log.warning("sweep.failed", integration_id=integration_id, code=error.code, text=error.text)
+        return False
+    begun.finish(integration_id)
+    return True
 
 
 def _begin(rt: Runtime, lease: Lease, integration_id: str) -> _Sweep | None:

@@ -41,7 +41,16 @@ from sync.failures import backoff
 from sync.health import mark_writes
 from sync.leases import Lease
 from sync.pull import ring_owed
-from sync.reconcile import Agreed, Fingerprint, Reason, base_from_json, base_to_json, fingerprint, owed_fields, with_sent
+from sync.reconcile import (
+    Agreed,
+    Fingerprint,
+    Reason,
+    base_from_json,
+    base_to_json,
+    fingerprint,
+    owed_fields,
+    with_sent,
+)
 from sync.runtime import Runtime
 from sync.scope import Scope, local_of
 from sync.sessions import Session
@@ -253,14 +262,16 @@ class Writer:
         self, db: DbSession, ledger: Ledger, task: Task, written: TaskWritten, base: Mapping[str, Agreed]
     ) -> None:
         """Our write replaced a value we had not seen. It lost by the field's rule, unless the rule says it wins: then
-        it becomes ours again, and the vendor is owed it back. A value that an earlier write of ours left there is no
-        loss."""
+        it becomes ours again, and the vendor is owed it back. What an earlier write of ours left there is no loss, and
+        what was heard of while the write was under way has been decided."""
         ref = TaskRef(task.id, task.workspace_id, self.scope.organization_id, task.service_line_id)
         for name, value in written.overwrote.items():
             theirs = value.here
             if name == "assignee" and value.there is not None:
                 theirs = people.user_of(db, self.scope.integration_id, value.there)
-            if name in base and fingerprint(theirs) in base[name].sent:
+            if name in base and (
+                fingerprint(theirs) in base[name].sent or fingerprint(value.there) == base[name].there
+            ):
                 continue
             mine = getattr(task, COLUMNS[name])
             rule = self.scope.conflict.get(name, Rule.LATEST)

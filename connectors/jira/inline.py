@@ -46,8 +46,9 @@ _NEWLINES = re.compile(r"\s*[\r\n]\s*")
 
 def lines(nodes: Sequence[Node], lost: list[str]) -> list[str]:
     """Inline content, a string for each line of it."""
-    if len(nodes) == 1 and nodes[0].type == "text" and not nodes[0].marks:
-        return [_escape(nodes[0].text.strip())]
+    simple = _simple(nodes)
+    if simple is not None:
+        return [simple]
     found: list[list[_Run]] = [[]]
     for run in _runs(nodes, lost):
         if run.kind == "break":
@@ -55,6 +56,37 @@ def lines(nodes: Sequence[Node], lost: list[str]) -> list[str]:
         else:
             found[-1].append(run)
     return [_say(_settled(line), lost) for line in found]
+
+
+def _simple(nodes: Sequence[Node]) -> str | None:
+    """What most paragraphs are, in a fraction of the time: plain text in which whole words are marked, at most once
+    each. None for anything else; where it gives a line, it is the line the long way gives."""
+    said, outside = "", ""  # `outside` is the last character if it is plain text, "*" behind a marked word
+    last = len(nodes) - 1
+    for at, node in enumerate(nodes):
+        text = node.text
+        if node.type != "text" or not text:
+            return None
+        if not node.marks:
+            if at and (outside != "*" or not (text[0].isspace() or text[0] in _CLOSING)):
+                return None
+            text = text.lstrip() if not at else text
+            text = text.rstrip() if at == last else text
+            if not text or (at < last and not (text[-1].isspace() or text[-1] in _OPENING)):
+                return None
+            said, outside = said + _escape(text), " "
+            continue
+        delimiter = _SIMPLE.get(node.marks[0].type) if len(node.marks) == 1 else None
+        if delimiter is None or outside == "*" or text[0].isspace() or text[-1].isspace() or text[-1] == "!":
+            return None
+        said, outside = f"{said}{delimiter}{_escape(text)}{delimiter}", "*"
+    return said
+
+
+_SIMPLE = {"strong": "**", "em": "_", "strike": "~~"}
+"""The delimiters that are taken beside spaces, and beside these: """
+_OPENING = frozenset("(,;:/")
+_CLOSING = frozenset(").,;:?/")
 
 
 class _Unsayable(Exception):

@@ -127,7 +127,10 @@ class Identity(Base):
 
 
 class SyncRun(Base):
-    """SYNC-*: one pull, or one sweep for deletions (`kind`). `counts`: seen, created, updated, unchanged, stale, conflicts, …; `total` is an estimate."""
+    """SYNC-*: one pull, or one sweep for deletions (`kind`).
+
+    `counts`: records, pages, created, updated, unchanged, stale, conflicts, …; `total` is an estimate.
+    """
 
     __tablename__ = "sync_run"
     __table_args__ = (

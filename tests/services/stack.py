@@ -54,7 +54,8 @@ class Stack:
         """Every task of the workspace."""
         found, cursor = [], None
         while True:
-            params = {"workspace_id": self.ids["workspace"], "limit": 100} | ({"cursor": cursor} if cursor else {})
+            params: dict[str, Any] = {"workspace_id": self.ids["workspace"], "limit": 100}
+            params |= {"cursor": cursor} if cursor else {}
             answer = self.api.get("/tasks", params=params).json()
             found += answer["data"]
             cursor = answer["meta"]["cursor"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from functools import partial
 
 import pytest
 
@@ -41,8 +42,9 @@ def test_the_first_sync_brought_every_issue(stack):
 def test_an_issue_edited_by_a_person_shows_here_within_a_second_through_its_webhook(stack, ann, issue):
     took = []
     for number in range(5):
-        ann.edit(issue, summary=f"Edit {number}")
-        took.append(eventually(lambda n=number: stack.task_of(issue)["title"] == f"Edit {n}", "the edit"))
+        title = f"Edit {number}"
+        ann.edit(issue, summary=title)
+        took.append(eventually(partial(shows, stack, issue, title), "the edit"))
     assert statistics.median(took) < 1
 
 
@@ -63,7 +65,7 @@ def test_a_status_change_here_reaches_jira_as_the_right_transition_within_a_seco
     took = []
     for status, name in (("in_progress", "In Progress"), ("done", "Done"), ("backlog", "To Do")):
         stack.send("PATCH", f"/tasks/{task['id']}", {"status": status})
-        took.append(eventually(lambda n=name: stack.issue(issue)["status"]["name"] == n, f"the transition to {name}"))
+        took.append(eventually(partial(stands, stack, issue, name), f"the transition to {name}"))
     assert statistics.median(took) < 1
 
 
@@ -109,6 +111,17 @@ def test_an_issue_deleted_by_a_person_cancels_its_task(stack, ann, issue):
     ann.delete(issue)
     eventually(lambda: stack.get(f"/tasks/{task['id']}")["status"] == "cancelled", "the cancellation")
     assert stack.get(f"/tasks/{task['id']}")["sync"][0]["state"] == "ended"
+
+
+def shows(stack: Stack, key: str, title: str) -> bool:
+    """Whether the task has this title."""
+    task = stack.task_of(key)
+    return task is not None and task["title"] == title
+
+
+def stands(stack: Stack, key: str, status: str) -> bool:
+    """Whether the issue is in this status."""
+    return bool(stack.issue(key)["status"]["name"] == status)
 
 
 def quiet(stack: Stack) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from connectors.jira import inline
 from connectors.jira.adf import Node, from_markdown
 from connectors.jira.markdown import Markdown, canonical, to_markdown
 
@@ -240,3 +241,36 @@ BLOCKS = st.one_of(
 def test_whatever_jira_holds_the_text_sent_back_reads_the_same(content):
     once = render(doc(*content)).text
     assert canonical(once).text == once
+
+
+# --- the short way ------------------------------------------------------------------------------------
+
+PLAIN = st.text(st.sampled_from("ab .,:()?!*_~`\\<&\n1-/"), max_size=6)
+INLINE = st.lists(
+    st.builds(
+        lambda words, mark: msgspec.convert(text(words, mark) if mark else text(words), Node),
+        PLAIN,
+        st.sampled_from([None, None, "strong", "em", "strike", "code", "underline"]),
+    )
+    | st.just(msgspec.convert(BREAK, Node)),
+    max_size=5,
+)
+
+
+@settings(max_examples=1000)
+@given(INLINE)
+def test_the_short_way_says_what_the_long_way_says(nodes: list[Node]) -> None:
+    simple = inline._simple(nodes)
+    if simple is None:
+        return
+    lost: list[str] = []
+    line = [run for run in inline._runs(nodes, lost) if run.kind != "break"]
+    assert simple == inline._say(inline._settled(line), lost)
+    assert not lost
+
+
+def test_the_short_way_is_taken_by_ordinary_paragraphs() -> None:
+    words = [text("Instrument the "), text("payments", "strong"), text(" API with "), text("spans", "em"), text(".")]
+    assert inline._simple([msgspec.convert(part, Node) for part in words[:3]]) == "Instrument the **payments** API with"
+    said = inline._simple([msgspec.convert(part, Node) for part in words])
+    assert said == "Instrument the **payments** API with _spans_."
