@@ -51,6 +51,7 @@ WRITES: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "a change of a foreign integration": ("PATCH", "/v1/integrations/{integration}", {"name": "mine now"}),
     "a disconnection": ("DELETE", "/v1/integrations/{integration}", None),
     "a sync": ("POST", "/v1/integrations/{integration}/sync", None),
+    "a webhook secret": ("POST", "/v1/integrations/{integration}/webhook-secret", None),
 }
 
 
@@ -124,6 +125,7 @@ NEEDED = {
     ("PATCH", "/v1/integrations/{integration}"): "integrations:write",
     ("DELETE", "/v1/integrations/{integration}"): "integrations:write",
     ("POST", "/v1/integrations/{integration}/sync"): "integrations:write",
+    ("POST", "/v1/integrations/{integration}/webhook-secret"): "integrations:write",
     ("GET", "/v1/integrations/{integration}/oauth/start"): "integrations:write",
     ("GET", "/v1/events"): "events:read",
     ("GET", "/v1/audit-logs"): "audit:read",
