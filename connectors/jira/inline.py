@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +13,7 @@ from connectors.jira.adf import MENTION, PARSER, Json, Node
 BACKTICKS = re.compile(r"`+")
 
 
-class _Run(NamedTuple):
+class _Run(msgspec.Struct, frozen=True, gc=False):
     """A stretch of inline content. `kind`: "text" and "code" (raw), "atom" (markdown already), "break"."""
 
     text: str
@@ -110,9 +109,13 @@ def _settled(runs: Iterable[_Run]) -> list[_Run]:
     """A line's runs, its ends stripped. Marked space between two runs keeps only the marks both have: delimiters can't
     stand beside it."""
     pieces: list[_Run] = []
+    plain = True
     for run in runs:
-        apart = run.marks and run.kind == "text" and run.text != run.text.strip()
-        for text in _EDGES.split(run.text) if apart else (run.text,):
+        if not _blank(run) and not (run.marks and run.text != run.text.strip()):
+            pieces.append(run)
+            continue
+        plain = False
+        for text in _EDGES.split(run.text) if run.kind == "text" else (run.text,):
             piece = _Run(text, run.marks, run.kind)
             if pieces and _blank(piece) and _blank(pieces[-1]):
                 pieces[-1] = _Run(" ", tuple(mark for mark in piece.marks if mark in pieces[-1].marks), "text")
@@ -120,6 +123,8 @@ def _settled(runs: Iterable[_Run]) -> list[_Run]:
                 pieces.append(piece)
     _strip(pieces, 0, str.lstrip)
     _strip(pieces, -1, str.rstrip)
+    if plain:  # nothing was split: no two neighbours have become equal
+        return pieces
     for at, piece in enumerate(pieces):
         if piece.marks and _blank(piece):
             shared = set(pieces[at - 1].marks) & set(pieces[at + 1].marks)
@@ -148,7 +153,7 @@ def _merged(runs: Iterable[_Run]) -> list[_Run]:
     """The runs without empty ones, equal neighbours joined."""
     kept: list[_Run] = []
     for run in runs:
-        if kept and run.kind in _MERGED and kept[-1][1:] == run[1:]:
+        if kept and run.kind in _MERGED and kept[-1].marks == run.marks and kept[-1].kind == run.kind:
             kept[-1] = _Run(kept[-1].text + run.text, run.marks, run.kind)
         elif run.text:
             kept.append(run)
@@ -166,6 +171,8 @@ def _runs(nodes: Iterable[Node], lost: list[str]) -> list[_Run]:
 
 
 def _text_run(node: Node, lost: list[str]) -> _Run:
+    if not node.marks:
+        return _Run(node.text, (), "text")
     if not node.marks:
         return _Run(node.text, (), "text")
     marks, kind = [], "text"
