@@ -10,6 +10,7 @@ COPY sync sync
 COPY webhooks webhooks
 COPY api api
 COPY sandbox sandbox
+COPY simulation simulation
 COPY cli cli
 RUN pip install --constraint requirements.lock . \
  && useradd --create-home turnbuckle

@@ -2,12 +2,15 @@
 
 PYTHON  ?= python3
 WORKERS ?= 2
+SCHEDULES ?= 10000
+SEED    ?= 1
+VENDOR  ?= toy
 BIN     := .venv/bin
 READY   := .venv/.ready
-ROOMS   := $(wildcard core connectors sync webhooks intelligence agents api sandbox cli)
+ROOMS   := $(wildcard core connectors sync webhooks intelligence agents api sandbox simulation cli)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test check bench fmt lock clean
+.PHONY: help .venv demo test simulate check bench fmt lock clean
 
 help: ## show this help
 	@echo "Turnbuckle"
@@ -39,6 +42,9 @@ demo: $(READY) ## run the whole thing against fake vendors (FOR=seconds, ALL=1)
 # Files stay together, so that a module's database and processes are set up once.
 test: $(READY) ## run every test, on SQLite and on a real PostgreSQL and Redis
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+simulate: $(READY) ## play many schedules of edits and failures (SCHEDULES, SEED, VENDOR)
+	@$(BIN)/turnbuckle simulate --schedules $(SCHEDULES) --seed $(SEED) --vendor $(VENDOR) $(ARGS)
 
 check: $(READY) ## lint, formatting, types and the import rules
 	@$(BIN)/ruff check .

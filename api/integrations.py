@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Select, select
 
 from api import paging, scope
@@ -28,12 +28,14 @@ from api.integration_views import (
     summaries,
 )
 from api.paging import Window
+from api.plan_views import DEFAULT, PlanView
 from api.schemas import Answer, Listing
 from core import access
 from core.access import Principal
 from core.errors import BadRequest, NotFound, PlatformError
 from core.models import Credential, Integration, Subscription, SyncRun
 from sync import integrations, oauth, subscriptions
+from sync.plan import MOST, plan
 from sync.runtime import Runtime
 
 router = APIRouter(tags=["Integrations"])
@@ -148,24 +150,53 @@ def disconnect_integration(rt: Rt, caller: IntegrationWriter, integration_id: st
     return _record(rt, caller, integration_id)
 
 
+class SyncOptions(BaseModel):
+    """How to sync."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    confirm_deletions: Annotated[
+        bool, Field(description="Also look for deleted items, and believe the vendor however many there are.")
+    ] = False
+    dry_run: Annotated[bool, Field(description="Only tell what a sync would do now.")] = False
+    limit: Annotated[int | None, Field(ge=1, le=MOST, description=f"Items of a dry run ({DEFAULT} where unsaid).")] = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.dry_run and self.confirm_deletions:
+            raise ValueError("a dry run does not look for deletions: leave confirm_deletions out")
+        if self.limit is not None and not self.dry_run:
+            raise ValueError("limit is for a dry run: add dry_run=true")
+        return self
+
+
 @router.post(
     "/v1/integrations/{integration_id}/sync",
     status_code=202,
     response_model=Answer[SyncStarted],
-    responses=documented(404, 409, 413),
+    responses={
+        200: {"model": Answer[PlanView], "description": "The plan (`dry_run=true`)."},
+        **documented(404, 409, 413),
+    },
 )
 def start_sync(
     rt: Rt,
     caller: IntegrationWriter,
     once: Once,
     integration_id: str,
-    confirm_deletions: Annotated[
-        bool,
-        Query(description="Also look for deleted items, and believe the vendor however many there are."),
-    ] = False,
+    options: Annotated[SyncOptions, Query()],
 ) -> JSONResponse:
-    """Trigger a manual sync, both ways. While one is running, it is joined."""
+    """Trigger a manual sync, both ways. While one is running, it is joined.
+
+    With `dry_run=true` nothing is done: the answer tells, item by item, what both sides have, what a sync would decide
+    and why, and what it would write to the tool. Nothing is stored for it, so an Idempotency-Key has no meaning then.
+    """
     _find(rt, caller, integration_id)
+    if options.dry_run:
+        planned = PlanView.of(plan(rt, integration_id, options.limit or DEFAULT))
+        return JSONResponse(Answer(data=planned).model_dump(mode="json"))
 
     def work(_keep: object) -> Json:
         run = integrations.request_sync(
@@ -173,7 +204,7 @@ def start_sync(
             integration_id,
             actor=caller.actor,
             token_id=caller.token_id,
-            confirm_deletions=confirm_deletions,
+            confirm_deletions=options.confirm_deletions,
         )
         return Answer(data=SyncStarted.of(run)).model_dump(mode="json")
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from api import paging, scope
 from api.auth import Rt, TaskReader, TaskWriter
 from api.errors import documented
+from api.explain_views import TaskExplained
 from api.filters import Several
 from api.idempotency import Json, Keep, Once
 from api.paging import Window
@@ -22,6 +23,7 @@ from core import access, events, tasks
 from core.access import Principal
 from core.errors import BadRequest, Unprocessable
 from core.models import Binding, Integration, Task, TaskHistory, Workspace
+from sync.explain import explain
 from sync.runtime import Lane, Runtime
 
 router = APIRouter(tags=["Tasks"])
@@ -107,6 +109,14 @@ def get_task(rt: Rt, caller: TaskReader, task_id: str) -> Answer[TaskDetail]:
         ties = select(Binding, Integration).join(Integration, Integration.id == Binding.integration_id)
         rows = session.execute(ties.where(Binding.task_id == task.id).order_by(Binding.id))
         return Answer(data=TaskDetail.with_past(task, history[::-1], ((row.Binding, row.Integration) for row in rows)))
+
+
+@router.get("/v1/tasks/{task_id}/sync", responses=documented(404))
+def explain_task(rt: Rt, caller: TaskReader, task_id: str) -> Answer[TaskExplained]:
+    """Tell why each field of a task has its value: who set it, what brought it, by which rule a conflict went, and
+    what is still owed to the connected tools, refused by them, or failed."""
+    with rt.db.read() as session:
+        return Answer(data=TaskExplained.of(explain(session, scope.task(session, caller, task_id))))
 
 
 @router.patch("/v1/tasks/{task_id}", responses=documented(404, 413))

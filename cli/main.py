@@ -11,7 +11,9 @@ from cli import connectors, database, integrations, keys, tokens, workspaces
 from cli.demo.command import demo
 from cli.errors import Group
 from cli.explain import explain
+from cli.plan import plan
 from cli.serve import serve
+from cli.simulate import simulate
 from cli.up import up
 
 app = typer.Typer(
@@ -47,4 +49,6 @@ app.add_typer(tokens.app, name="token")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(integrations.app, name="integration")
 app.add_typer(keys.app, name="keys")
+app.command()(plan)
 app.command()(explain)
+app.command()(simulate)

@@ -14,6 +14,9 @@ from rich.table import Table
 UNLIMITED = 10_000
 """Characters in a line that nobody reads on a screen."""
 
+CUT = 60
+"""Characters of a long value that are shown in a cell."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -45,3 +48,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 def note(text: str) -> None:
     """Something beside the answer, for people: on stderr."""
     typer.echo(text, err=True)
+
+
+def short(value: Any) -> str:
+    """A value in a cell: one line, and not too much of it. A digest stands for a long text."""
+    if value is None:
+        return "-"
+    text = "a long text" if isinstance(value, dict) else " ".join(str(value).split())
+    return text if len(text) <= CUT else text[: CUT - 1] + "…"

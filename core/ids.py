@@ -25,6 +25,7 @@ PREFIXES = {
     "TSK": "task",
     "EVT": "event",
     "AUD": "audit record",
+    "CNF": "conflict",
 }
 """Every kind of id there is; a new one needs a migration that makes its counter."""
 

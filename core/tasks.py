@@ -1,43 +1,25 @@
-"""The task service: every change of a task, whoever makes it, leaves the same trail in the same transaction.
-
-A change writes the task, its history, events, the delivery velocity counter and what is owed to vendors. The rows
-are collected in a `Ledger` and written by a fixed number of statements, whether one task changes (a request) or a
-page of a thousand (a sync).
-"""
+"""The task service: what requests do to tasks. Every change leaves its trail (see `core.ledger`) in its transaction."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import events, ids
-from core.bulk import among, insert_rows
+from core import ids
 from core.clock import epoch_ms
 from core.errors import NotFound, Unprocessable
-from core.events import Fact
-from core.models import Binding, Integration, ProjectLabel, ServiceLine, Task, TaskHistory, User, Workspace
+from core.ledger import COLUMNS as COLUMNS
+from core.ledger import Change, Ledger, TaskRef
+from core.models import Binding, Integration, ProjectLabel, ServiceLine, Task, User, Workspace
 from core.workspaces import settings_of
 
 STATUSES = ("backlog", "in_progress", "in_review", "done", "cancelled")
 PRIORITIES = ("low", "medium", "high", "critical")
-ENDS = ("done", "cancelled")
-"""Statuses that count towards delivery velocity."""
-
-COLUMNS = {
-    "title": "title",
-    "description": "description",
-    "status": "status",
-    "priority": "priority",
-    "assignee": "assignee_id",
-}
-"""Shared field -> column of the task: what vendors hold too."""
-
 OWN_COLUMNS = ("service_line_id", "project_id")
 """Columns that only the platform has."""
 
@@ -46,142 +28,6 @@ MAX_TITLE = 255
 
 MAX_DESCRIPTION = 100_000
 """Characters; generous for text, small enough for a page of a thousand tasks to fit in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One field (a key of COLUMNS, or an own column) that went from `old` to `new`."""
-
-    field: str
-    old: str | None
-    new: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRef:
-    """What the trail needs to know of a task, whether it is a model or a row of a page."""
-
-    id: str
-    workspace_id: str
-    organization_id: str
-    service_line_id: str | None
-
-
-@dataclass
-class Ledger:
-    """The trail of one transaction. `actor` did it, `source` (a run, a delivery, None for a request) brought it.
-
-    `integration_id` is the integration a change came from: nothing is owed back to it for that.
-    """
-
-    now: datetime
-    actor: str
-    source: str | None = None
-    integration_id: str | None = None
-    _history: list[dict[str, Any]] = field(default_factory=list)
-    _facts: list[Fact] = field(default_factory=list)
-    _ended: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _owing: list[str] = field(default_factory=list)
-
-    def created(self, task: TaskRef, title: str, status: str) -> None:
-        """A task was born."""
-        self._fact(task, "task.created", {"title": title, "status": status})
-        if status in ENDS:
-            self._count(task, status)
-
-    def changed(self, task: TaskRef, changes: Sequence[Change], rules: Mapping[str, str] | None = None) -> None:
-        """These fields of a task changed. Status changes are a fact of their own; the others share one.
-
-        `rules` names, per field, the conflict rule by which the new value won over one set here.
-        """
-        rules = rules or {}
-        for change in changes:
-            self._line(task, change, kind="change", rule=rules.get(change.field))
-            if change.field in rules:
-                self._fact(task, "task.conflict", {"field": change.field, "rule": rules[change.field]})
-        status = next((change for change in changes if change.field == "status"), None)
-        if status is not None:
-            self._fact(task, "task.status_changed", {"from": status.old, "to": status.new})
-            if status.new in ENDS:
-                self._count(task, status.new)
-        others = [change.field for change in changes if change.field != "status"]
-        if others:
-            self._fact(task, "task.updated", {"fields": others})
-        if any(change.field in COLUMNS for change in changes):
-            self._owing.append(task.id)
-
-    def lost(self, task: TaskRef, change: Change, rule: str) -> None:
-        """A vendor's value lost a conflict and never became ours: `change.old` lost, `change.new` stands."""
-        self._line(task, change, kind="lost", rule=rule)
-        self._fact(task, "task.conflict", {"field": change.field, "rule": rule})
-
-    def fact(self, task: TaskRef, type_: str, data: Mapping[str, Any]) -> None:
-        """Any other fact about a task."""
-        self._fact(task, type_, data)
-
-    def write(self, session: Session) -> set[str]:
-        """Write the trail. Returns the integrations that are now owed a write."""
-        insert_rows(session, TaskHistory.__table__, self._history)
-        events.append(session, self._facts, self.now)
-        _add_velocity(session, self._ended, self.now)
-        return self._owe(session)
-
-    def _line(self, task: TaskRef, change: Change, *, kind: str, rule: str | None) -> None:
-        self._history.append(
-            {
-                "task_id": task.id,
-                "at": self.now,
-                "kind": kind,
-                "change": change.field,
-                "old": change.old,
-                "new": change.new,
-                "by": self.actor,
-                "rule": rule,
-                "source": self.source,
-            }
-        )
-
-    def _fact(self, task: TaskRef, type_: str, data: Mapping[str, Any]) -> None:
-        self._facts.append(Fact(task.organization_id, task.workspace_id, type_, task.id, self.actor, data))
-
-    def _count(self, task: TaskRef, status: str) -> None:
-        if task.service_line_id is not None:
-            self._ended[task.service_line_id, status] += 1
-
-    def _owe(self, session: Session) -> set[str]:
-        """Every live binding of a changed task is owed the change, except the one it came from."""
-        if not self._owing:
-            return set()
-        statement = (
-            update(Binding)
-            .where(
-                among(session, Binding.task_id, self._owing),
-                Binding.state != "ended",
-                Binding.integration_id.in_(select(Integration.id).where(Integration.status != "disconnected")),
-            )
-            .values(owed=True, owed_since=self.now, next_attempt_at=self.now, attempts=0, failed_at=None)
-            .returning(Binding.integration_id)
-            .execution_options(synchronize_session=False)
-        )
-        if self.integration_id is not None:
-            statement = statement.where(Binding.integration_id != self.integration_id)
-        return set(session.scalars(statement))
-
-
-def _add_velocity(session: Session, ended: Counter[tuple[str, str]], now: datetime) -> None:
-    """Raise the day's counters; in a fixed order, so that two transactions never wait for each other in a ring."""
-    rows = [
-        {"line": line, "day": now.date(), "status": status, "count": count}
-        for (line, status), count in sorted(ended.items())
-    ]
-    if rows:
-        session.execute(
-            text(
-                "INSERT INTO task_velocity (service_line_id, day, status, count) VALUES (:line, :day, :status, :count) "
-                "ON CONFLICT (service_line_id, day, status) DO UPDATE SET count = task_velocity.count + excluded.count"
-            ),
-            rows,
-        )
 
 
 # --- requests -----------------------------------------------------------------------------------------

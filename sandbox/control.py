@@ -59,10 +59,7 @@ Work = Callable[[Controlled, Request, dict[str, Any]], Any]
 
 def control_routes(controlled: Controlled) -> list[Route]:
     """The routes to mount beside the vendor's own."""
-    return [
-        Route(f"/_control{path}", _endpoint(controlled, work), methods=[method])
-        for method, path, work in _TABLE
-    ]
+    return [Route(f"/_control{path}", _endpoint(controlled, work), methods=[method]) for method, path, work in _TABLE]
 
 
 def _endpoint(controlled: Controlled, work: Work) -> Callable[[Request], Any]:

@@ -29,9 +29,7 @@ class FaultKind(StrEnum):
     WEBHOOK_REORDER = "webhook_reorder"  # after the next delivery to the same URL
 
 
-CALL_FAULTS = frozenset(
-    {FaultKind.LATENCY, FaultKind.RATE_LIMIT, FaultKind.ERROR, FaultKind.CUT, FaultKind.FREEZE}
-)
+CALL_FAULTS = frozenset({FaultKind.LATENCY, FaultKind.RATE_LIMIT, FaultKind.ERROR, FaultKind.CUT, FaultKind.FREEZE})
 PAGE_FAULTS = frozenset({FaultKind.EMPTY_PAGE, FaultKind.SHORT_PAGE})
 WEBHOOK_FAULTS = frozenset(
     {FaultKind.WEBHOOK_DROP, FaultKind.WEBHOOK_DOUBLE, FaultKind.WEBHOOK_DELAY, FaultKind.WEBHOOK_REORDER}
@@ -73,9 +71,7 @@ class Fault:
     def matches(self, operation: str, method: str, path: str) -> bool:
         """Whether the patterns fit; says nothing about count and chance."""
         return (
-            fnmatchcase(operation, self.operation)
-            and fnmatchcase(method, self.method)
-            and fnmatchcase(path, self.path)
+            fnmatchcase(operation, self.operation) and fnmatchcase(method, self.method) and fnmatchcase(path, self.path)
         )
 
     @property

@@ -124,9 +124,7 @@ class Delivery:
             "state": self.state,
             "due": self.due.isoformat(),
             "faults": self.bent,
-            "attempts": [
-                {"at": a.at.isoformat(), "status": a.status, "error": a.error} for a in self.attempts
-            ],
+            "attempts": [{"at": a.at.isoformat(), "status": a.status, "error": a.error} for a in self.attempts],
         }
 
 

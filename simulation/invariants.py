@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from connectors.contract import TASK_FIELDS
@@ -29,7 +30,9 @@ class Line:
 
     def __str__(self) -> str:
         who = "people" if self.by_people else "the engine"
-        return f"{self.kind} {self.field} {self.old!r} -> {self.new!r} by {who}" + (f" ({self.rule})" if self.rule else "")
+        return f"{self.kind} {self.field} {self.old!r} -> {self.new!r} by {who}" + (
+            f" ({self.rule})" if self.rule else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,10 @@ class Outcome:
         }
         self.pairs = [self._pair(row) for row in world.rows(_PAIRS)]
         self.changes: dict[str, list[Change]] = defaultdict(list)
-        for change in self.journal:
+        self.lines: dict[str, list[tuple[int, Change]]] = defaultdict(list)
+        for number, change in enumerate(self.journal):
             self.changes[change.item].append(change)
+            self.lines[change.item].append((number, change))
 
     def _pair(self, row: Any) -> Pair:
         task_id, state, item_id, refused, owed, failed, reason = row
@@ -168,7 +173,7 @@ def history_is_whole(outcome: Outcome) -> Iterator[str]:
     for task_id, lines in outcome.history.items():
         for name in TASK_FIELDS:
             chain = [line for line in lines if line.kind == "change" and line.field == name]
-            for before, after in zip(chain, chain[1:], strict=False):
+            for before, after in pairwise(chain):
                 if before.new != after.old:
                     yield f"{task_id}: after [{before}] comes [{after}]"
             if chain and chain[-1].new != outcome.tasks[task_id][name]:
@@ -176,20 +181,33 @@ def history_is_whole(outcome: Outcome) -> Iterator[str]:
 
 
 def no_edit_lost_there(outcome: Outcome) -> Iterator[str]:
-    """What a person there set is what is there now, was replaced by a person there, or is in the task's history."""
+    """What a person there set is what is there now, was replaced by a person there, or is in the task's history.
+
+    Except where the answer to the write that replaced it was lost: no tracker tells what a write replaced but in its
+    answer. Had it been heard of before the write, it would be in the history.
+    """
     pairs = {pair.item_id: pair for pair in outcome.pairs}
-    for item_id, changes in outcome.changes.items():
+    for item_id, lines in outcome.lines.items():
         pair = pairs.get(item_id)
         if pair is None or pair.state == "ended":
             continue
         for name in TEXTS:
-            held = [c for c in changes if c.after and (c.before is None or c.before.values[name] != c.after.values[name])]
-            for change, following in zip(held, held[1:], strict=False):
+            for (_, change), (number, following) in pairwise(_settings(lines, name)):
                 assert change.after is not None
                 value = change.after.values[name]
                 known = {value for line in pair.history if line.field == name for value in (line.old, line.new)}
-                if change.by_people and not following.by_people and value not in known:
+                excused = following.by_people or number in outcome.world.unsettled
+                if change.by_people and not excused and value not in known:
                     yield f"{name}={value!r} of item {change.after.key} was written over and is nowhere"
+
+
+def _settings(lines: list[tuple[int, Change]], name: str) -> list[tuple[int, Change]]:
+    """The lines of the journal that gave the field another value."""
+    return [
+        (number, change)
+        for number, change in lines
+        if change.after and (change.before is None or change.before.values[name] != change.after.values[name])
+    ]
 
 
 def no_edit_lost_here(outcome: Outcome) -> Iterator[str]:
@@ -206,8 +224,8 @@ def no_edit_lost_here(outcome: Outcome) -> Iterator[str]:
                 at = _set_by_people(changes, name, theirs)
                 if at is None:
                     yield f"{pair.task_id}: [{line}], but nobody there set {theirs!r}"
-                elif at < heard:
-                    yield f"{pair.task_id}: [{line}], which is older than what was heard before"
+                elif at <= heard:
+                    yield f"{pair.task_id}: [{line}], which was heard before, or is older than what was"
                 elif line.kind == "change" and line.rule is None and not _held_before(changes, name, line.old, at):
                     yield f"{pair.task_id}: [{line}] without a rule, though {line.old!r} was never there before"
                 heard = max(heard, at if at is not None else -1)
@@ -245,23 +263,26 @@ def writes_are_bounded(outcome: Outcome) -> Iterator[str]:
     writes = sum(not change.by_people for change in outcome.journal)
     lines = [line for lines in outcome.history.values() for line in lines]
     reasons = sum(line.by_people or line.rule is not None for line in lines) + len(outcome.tasks)
-    bound = reasons + 2 * outcome.world.disturbances
+    bound = (reasons + outcome.world.disturbances) * outcome.world.vendor.calls_of_a_write
     if writes > bound:
         yield f"{writes} writes for {bound} reasons"
 
 
 def consent_only_when_tokens_were_lost(outcome: Outcome) -> Iterator[str]:
     """People are only asked for consent again when a token was lost on its way, or the vendor refused ours twice."""
-    refusals = sum(
-        interrupt.what == "unauthorized" for step in outcome.world.schedule.steps for interrupt in step.interrupts
-    )
-    if outcome.world.consents and not outcome.world.token_trouble and refusals < 2:
+    world = outcome.world
+    if world.consents and not world.token_trouble and world.refusals < 2:
         yield "consent was asked for although no token was lost"
 
 
 def no_transaction_across_a_call(outcome: Outcome) -> Iterator[str]:
     """No transaction is open while the vendor is called."""
     yield from sorted(set(outcome.world.stage.transport.calls_in_transactions))
+
+
+def nothing_written_without_a_lease(outcome: Outcome) -> Iterator[str]:
+    """A worker whose lease another one has taken writes nothing."""
+    yield from outcome.world.stage.database.trespasses
 
 
 def no_worker_failed(outcome: Outcome) -> Iterator[str]:
@@ -281,5 +302,6 @@ CHECKS: tuple[Callable[[Outcome], Iterator[str]], ...] = (
     writes_are_bounded,
     consent_only_when_tokens_were_lost,
     no_transaction_across_a_call,
+    nothing_written_without_a_lease,
     no_worker_failed,
 )

@@ -47,14 +47,25 @@ class VirtualClock:
         self.now += timedelta(seconds=seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease as its holder last saw it; the expiry as SQLite keeps it."""
+
+    fence: int
+    until: str
+
+
 @dataclass
 class Process:
-    """One run of a worker or a request: its name, what will happen to it, and how far it is."""
+    """One run of a worker or a request: its name, what will happen to it, and how far it is. `began` is how many lines
+    the vendor's journal had then."""
 
     name: str
     interrupts: tuple[Interrupt, ...] = ()
+    began: int = 0
     dead: bool = False
     used_token: bool = False
+    leases: dict[str, Held] = field(default_factory=dict)
     moments: dict[str, int] = field(default_factory=dict)
 
     def reached(self, where: str) -> Interrupt | None:
@@ -76,8 +87,9 @@ answered to a call in the vendor's place."""
 class Machine:
     """The processes that run, innermost last, and what happens to them."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
         self.running: list[Process] = []
+        self.now = now
         self.happen: Happen = lambda _process, _interrupt, _operation: None
         self.note: Callable[[str], None] = lambda _text: None
 
@@ -106,23 +118,83 @@ class Machine:
         raise Crashed(process.name)
 
 
+_TOKENS = ("SELECT version FROM credential",)
+_ITEMS = (
+    "SELECT * FROM task",
+    "SELECT * FROM binding",
+    "SELECT id, state FROM delivery",
+    "SELECT cursor FROM integration",
+    "SELECT id, status FROM sync_run",
+)
+RESULTS = {"push": _ITEMS, "inbox": _ITEMS, "pull": _ITEMS, "refresh": _TOKENS, "subscribe": ()}
+"""Kind of lease -> what only its holder may write."""
+
+
 class SimulatedDatabase(Database):
-    """The real database layer over one SQLite in memory, with a moment before and after every commit."""
+    """The real database layer over one SQLite in memory, with a moment before and after every commit.
+
+    It watches the leases: `trespasses` are the transactions of workers whose lease somebody else had taken.
+    """
 
     def __init__(self, machine: Machine) -> None:
         super().__init__("sqlite://")
         self.machine = machine
         self.driver: Any = self.engine.raw_connection().driver_connection
+        self.trespasses: list[str] = []
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A write transaction that may never come to its commit, or never get beyond it."""
-        if self.machine.running and self.machine.running[-1].dead:
-            raise Crashed(self.machine.running[-1].name)
+        process = self.machine.running[-1] if self.machine.running else None
+        if process is not None and process.dead:
+            raise Crashed(process.name)
         with super().write() as session:
+            lost = self._lost(process) if process is not None and process.leases else None
+            before = self._results(lost) if lost else None
             yield session
+            if lost and before != self._results(lost):
+                self.trespasses.append(f"{process and process.name} has lost {lost} and writes")
             self.machine.moment("before_commit")
+        if process is not None:
+            self._look_at_leases(process)
         self.machine.moment("after_commit")
+
+    def _look_at_leases(self, process: Process) -> None:
+        """What the process holds now. Nobody may hold it too; what it gave back is forgotten."""
+        holding = set()
+        for name, fence, until in self.driver.execute(_LEASES_OF, (process.name,)).fetchall():
+            holding.add(name)
+            known = process.leases.get(name)
+            if known is None or known.fence != fence:
+                self._check_alone(process, name)
+            process.leases[name] = Held(fence, until)
+        for name in [name for name in process.leases if name not in holding]:
+            if (None, process.leases[name].fence) in self._holder(name):
+                del process.leases[name]
+
+    def _check_alone(self, process: Process, name: str) -> None:
+        now = self.machine.now().replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+        for other in self.machine.running:
+            if other is not process and name in other.leases and other.leases[name].until > now and not other.dead:
+                self.trespasses.append(f"{process.name} has got {name}, which {other.name} still has")
+
+    def _lost(self, process: Process) -> str | None:
+        """A lease that the process has not given back and another one holds, or held since."""
+        for name, held in process.leases.items():
+            [(_, newest)] = self._holder(name)
+            if newest > held.fence:
+                return name
+        return None
+
+    def _holder(self, name: str) -> list[Any]:
+        found: list[Any] = self.driver.execute("SELECT holder, fence FROM lease WHERE name = ?", (name,)).fetchall()
+        return found
+
+    def _results(self, lease: str) -> list[Any]:
+        return [self.driver.execute(query).fetchall() for query in RESULTS[lease.partition(":")[0]]]
+
+
+_LEASES_OF = "SELECT name, fence, expires_at FROM lease WHERE holder = ?"
 
 
 class SimulatedTransport(Transport):
@@ -135,13 +207,21 @@ class SimulatedTransport(Transport):
         self.inner: Transport
         self.own_effects: Callable[[str], bool] = lambda _host: True
         self.calls_in_transactions: list[str] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing is wrong with the vendor, nothing was seen."""
+        self.pass_time: Callable[[], None] = lambda: None
+        self.down: Callable[[], WireResponse | None] = lambda: None
+        self.calls_in_transactions.clear()
 
     def handle_request(self, request: WireRequest) -> WireResponse:
         """One request, unless the machine has it otherwise."""
         operation = f"{request.method} {request.url.path}"
         if self.database.driver.in_transaction:
             self.calls_in_transactions.append(operation)
-        instead = self.machine.moment("before_call", operation)
+        self.pass_time()
+        instead = self.machine.moment("before_call", operation) or self.down()
         if "token" in operation and self.machine.running:
             self.machine.running[-1].used_token = True
         if instead is not None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
 from connectors.contract import TASK_FIELDS, Rule
-
-DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +16,9 @@ class Interrupt:
     where    `before_call`, `after_call` (a request to the vendor, before it arrives or after it took effect),
              `before_commit` or `after_commit`
     nth      at which of those moments of the process, counting from 0
-    what     `crash`, `cut` (the answer is lost), `limit` (429), `refuse` (500), `unauthorized` (401) or `pause`
-    seconds  how long a pause lasts, or what a 429 says
+    what     `crash`, `cut` (the answer is lost), `limit` (429), `refuse` (500), `outage` (500 for a while),
+             `unauthorized` (401) or `pause`
+    seconds  how long a pause or an outage lasts, or what a 429 says
     then     steps others take during it
     """
 
@@ -95,13 +95,15 @@ class Schedule:
 WAITS = (0, 0, 0, 1, 5, 20, 65, 65, 400, 3 * 3600)
 """Seconds before a step: at once, within a lease, just past one, past a poll, hours later."""
 
-PEOPLE = {"here_edit": 26, "there_edit": 26, "here_create": 6, "there_create": 5, "there_move": 3, "there_delete": 2,
+PEOPLE = {"here_edit": 26, "there_edit": 26, "here_create": 9, "there_create": 5, "there_move": 3, "there_delete": 4,
           "there_restore": 3}  # fmt: skip
-NETWORK = {"deliver": 12, "deliver_one": 6, "double": 3, "drop": 6, "replay": 4}
+NETWORK = {"deliver": 12, "deliver_one": 9, "double": 3, "drop": 6, "replay": 4}
 WORKERS = {"hear": 14, "drain": 8, "push": 22, "poll": 9, "tick": 5, "sync": 2, "expire": 2}
-FEW_WORKERS = {"hear": 4, "drain": 2, "push": 4, "poll": 2}
-
-RULES = ((), (("title", Rule.PLATFORM), ("status", Rule.EXTERNAL)), (("title", Rule.EXTERNAL), ("status", Rule.PLATFORM)))
+RULES = (
+    (),
+    (("title", Rule.PLATFORM), ("status", Rule.EXTERNAL)),
+    (("title", Rule.EXTERNAL), ("status", Rule.PLATFORM)),
+)
 
 
 def draw(seed: int) -> Schedule:
@@ -109,8 +111,10 @@ def draw(seed: int) -> Schedule:
     random = Random(seed)
     drawer = _Drawer(random)
     conditions = drawer.conditions()
-    steps = tuple(drawer.step() for _ in range(random.randint(4, 9)))
-    return Schedule(seed, conditions, steps)
+    steps: list[Step] = []
+    for _ in range(random.randint(2, 5)):
+        steps += drawer.scene()
+    return Schedule(seed, conditions, tuple(steps))
 
 
 class _Drawer:
@@ -126,17 +130,36 @@ class _Drawer:
             snapshots=self._random.random() < 0.6,
             checks=self._random.random() < 0.2,
             skew=pick((0, 0, 0, 3, -3, 300, -300, 7200)),
-            lag=pick((0, 0, 20)),
+            lag=pick((0, 20)),
             page=pick((50, 50, 1, 2)),
             conflict=pick(RULES),
             refuses=pick(("", "", "", "", "", "", "status", "priority")),
         )
 
-    def step(self) -> Step:
-        kinds = PEOPLE | NETWORK | WORKERS
+    def scene(self) -> list[Step]:
+        """A step, and often the worker that will have to do with it."""
+        first = self.step()
+        if self._random.random() < 0.05:
+            return [self.step({"there_edit": 2, "there_create": 1}) for _ in range(2)] + [
+                Step("drop"),
+                Step("drop"),
+                self.step({"poll": 1}, trouble=0.9),
+            ]
+        if first.do == "here_create" and self._random.random() < 0.8:
+            return [first, self.step({"push": 1}, trouble=0.8), self.step({"drop": 1, "hear": 1})]
+        if first.do.startswith("here") and self._random.random() < 0.5:
+            return [first, self.step({"push": 5, "tick": 1})]
+        if first.do == "there_delete" and self._random.random() < 0.5:
+            return [self.step({"there_edit": 1}), first, self.step({"deliver_one": 1}), self.step({"drain": 1})]
+        if first.do.startswith("there") and self._random.random() < 0.4:
+            return [first, self.step({"hear": 5, "poll": 2, "drop": 2})]
+        return [first]
+
+    def step(self, kinds: Mapping[str, int] = PEOPLE | NETWORK | WORKERS, trouble: float = 0.5) -> Step:
+        """A step of one of these kinds, the weightier the likelier; `trouble` is how often a worker is interrupted."""
         (do,) = self._random.choices(tuple(kinds), tuple(kinds.values()))
         interrupts: tuple[Interrupt, ...] = ()
-        if do in WORKERS and self._random.random() < 0.45:
+        if do in WORKERS and self._random.random() < trouble:
             interrupts = tuple(self._interrupt() for _ in range(self._random.choice((1, 1, 2))))
         elif do.startswith("here") and self._random.random() < 0.05:
             interrupts = (Interrupt(self._random.choice(("before_commit", "after_commit")), 0, "crash"),)
@@ -155,18 +178,20 @@ class _Drawer:
 
     def _interrupt(self) -> Interrupt:
         random = self._random
-        where = random.choice(("before_call", "after_call", "before_call", "after_call", "before_commit", "after_commit"))
+        where = random.choice(
+            ("before_call", "after_call", "before_call", "after_call", "before_commit", "after_commit")
+        )
         at_call = where.endswith("call")
-        nth = min(int(random.expovariate(0.6 if at_call else 0.15)), 30)
+        nth = min(int(random.expovariate(0.9 if at_call else 0.25)), 20)
         if where == "before_commit":
             return Interrupt(where, nth, "crash")
         whats = ["crash", "crash", "pause", "pause", "pause"]
         if where == "before_call":
-            whats += ["limit", "refuse", "unauthorized"]
+            whats += ["limit", "refuse", "unauthorized", "outage"]
         if where == "after_call":
-            whats += ["cut", "cut"]
+            whats += ["cut", "cut", "cut"]
         what = random.choice(whats)
-        seconds = random.choice((1, 30, 90, 600)) if what == "limit" else 0
+        seconds = random.choice((1, 30, 90, 600)) if what in ("limit", "outage") else 0
         then: tuple[Step, ...] = ()
         if what == "pause":
             seconds = random.choice((0, 0, 10, 70, 400))

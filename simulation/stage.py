@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import SecretStr
 from sqlalchemy import insert
 
 from connectors.contract import TASK_FIELDS, Rule
@@ -15,11 +14,10 @@ from connectors.registry import Registry
 from core import ids, workspaces
 from core.db import Base
 from core.models import IdCounter, Workspace
-from core.settings import OAuthApp, Settings
+from core.settings import Settings
 from core.vault import Vault, new_key
 from simulation.machine import START, Machine, SimulatedDatabase, SimulatedTransport, VirtualClock
 from simulation.schedule import Conditions
-from simulation.toy_auth import CLIENT_ID, CLIENT_SECRET
 from simulation.vendor import SimulatedVendor
 from sync import integrations
 from sync.pull import pull
@@ -51,12 +49,16 @@ class Beginning:
     integration_id: str
 
 
-class Stage:
-    """Everything that worlds share. `make_vendor` makes the vendor's side on this stage's clock and machine."""
+MakeVendor = Callable[[VirtualClock, Machine], SimulatedVendor]
+"""Makes the vendor's side on a stage's clock and machine."""
 
-    def __init__(self, make_vendor: Callable[[VirtualClock, Machine], SimulatedVendor]) -> None:
+
+class Stage:
+    """Everything that worlds share."""
+
+    def __init__(self, make_vendor: MakeVendor) -> None:
         self.clock = VirtualClock()
-        self.machine = Machine()
+        self.machine = Machine(self.clock)
         self.database = SimulatedDatabase(self.machine)
         self.vendor = make_vendor(self.clock, self.machine)
         self.transport = SimulatedTransport(self.machine, self.database)
@@ -81,12 +83,13 @@ class Stage:
     def begin(self, conditions: Conditions) -> Beginning:
         """Put everything back to how a world with these conditions begins."""
         self.transport.own_effects = self.vendor.own_effects
-        self.transport.calls_in_transactions.clear()
+        self.transport.reset()
+        self.database.trespasses.clear()
         key = (conditions.oauth, conditions.conflict, conditions.bound)
-        beginning = self._beginnings.get(key)
-        if beginning is None:
-            beginning = self._beginnings[key] = self._build(conditions)
-        self._put(beginning.rows)
+        beginning = self._beginnings.get(key) or self._build(conditions)
+        if self.vendor.repeatable:
+            self._beginnings[key] = beginning
+            self._put(beginning.rows)
         self.vendor.load(beginning.vendor)
         self.transport.inner = self.vendor.transport
         self.clock.now = beginning.now
@@ -103,6 +106,8 @@ class Stage:
     def _build(self, conditions: Conditions) -> Beginning:
         self._put(self._empty)
         self.vendor.load(self.vendor.nothing())
+        if not self.vendor.repeatable:  # else other worlds, with other clocks, begin like this
+            self.vendor.make_difficult(Conditions(skew=conditions.skew))
         self.transport.inner = self.vendor.transport
         self.clock.now = START
         with self.database.write() as session:
@@ -113,7 +118,7 @@ class Stage:
             workspace=tenant.workspace,
             actor=tenant.people["ann"],
             token_id=None,
-            type=self.vendor.type,
+            type=self.vendor.name,
             name="Simulated",
             config=self._config(tenant, dict(conditions.conflict)),
             credentials=self.vendor.credentials(conditions),
@@ -169,6 +174,5 @@ class Stage:
 
 
 def _settings(vendor: SimulatedVendor) -> Settings:
-    app = OAuthApp(client_id=CLIENT_ID, client_secret=SecretStr(CLIENT_SECRET))
-    values: dict[str, Any] = {"public_url": "https://turnbuckle.test", "oauth_apps": {"toy": app}}
-    return Settings(database_url="sqlite://", secrets_keys=SecretStr(""), **values, **vendor.settings())
+    values: dict[str, Any] = {"public_url": "https://turnbuckle.test", **vendor.settings()}
+    return Settings(database_url="sqlite://", **values)

@@ -8,11 +8,14 @@ from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
+from pydantic import SecretStr
+
 from connectors.contract import Connector, RawDelivery, Refusal, Transient
+from core.settings import OAuthApp
 from simulation.machine import Machine, VirtualClock
 from simulation.schedule import Conditions
 from simulation.toy import BASIC, PRIORITIES, STATES, ToyItem, ToyVendor
-from simulation.toy_auth import CLIENT_ID, CLIENT_SECRET
+from simulation.toy.auth import CLIENT_ID, CLIENT_SECRET
 from simulation.vendor import PEOPLE, Change, Item
 
 ASSIGNEES = (None, "ann", "bob", "eve")
@@ -22,8 +25,10 @@ REFUSED = Refusal("rule_there", "The vendor's rules do not allow it.")
 class ToySide:
     """People at a toy vendor, and what the simulator may do to it."""
 
-    type = "toy"
+    name = "toy"
     containers = ("TOY", "TWO")
+    calls_of_a_write = 1
+    repeatable = True
 
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:
         self._clock, self._machine = clock, machine
@@ -81,8 +86,9 @@ class ToySide:
         return ({}, {}, 0, [], 0), []
 
     def settings(self) -> dict[str, Any]:
-        """Nothing of ours has to be set."""
-        return {}
+        """Our app there."""
+        app = OAuthApp(client_id=CLIENT_ID, client_secret=SecretStr(CLIENT_SECRET))
+        return {"oauth_apps": {"toy": app}}
 
     def dump(self) -> Any:
         """The vendor's state, to begin other worlds with."""
@@ -103,12 +109,13 @@ class ToySide:
         toy.snapshots, toy.checks_versions, toy.page_size = conditions.snapshots, conditions.checks, conditions.page
         toy.skew = timedelta(seconds=conditions.skew)
         toy.index_lag = toy.listing_lag = timedelta(seconds=conditions.lag)
+        toy.overlaps = False
         if conditions.refuses:
             toy.refuses[conditions.refuses] = REFUSED
 
     def calm(self) -> None:
-        """Its search has caught up."""
-        self.toy.index_lag = self.toy.listing_lag = timedelta(0)
+        """Its listing has caught up; what is new it still finds late."""
+        self.toy.listing_lag = timedelta(0)
 
     def now(self) -> datetime:
         """The vendor's clock."""
@@ -117,6 +124,10 @@ class ToySide:
     def tells_of_absence(self, delivery: RawDelivery) -> bool:
         """Whether a delivery is about an item that is not there (any more)."""
         return json.loads(delivery.body)["id"] not in self.toy.items
+
+    def ends_a_write(self, operation: str) -> bool:
+        """Creating is one call, updating a look and a call."""
+        return operation in ("create_task", "update_task")
 
     def cut(self, operation: str) -> NoReturn:
         """The answer to an operation that took effect is lost."""
@@ -185,13 +196,17 @@ class ToySide:
         """The items that are there."""
         return {id_: _item(item) for id_, item in self.toy.items.items()}
 
+    def happened(self) -> int:
+        """How many lines the journal has."""
+        return len(self.toy.journal)
+
     def journal(self) -> Sequence[Change]:
         """All that happened since the world began."""
         return [
             Change(
                 line.id,
-                line.before and _item(line.before),
-                line.after and _item(line.after),
+                _item(line.before) if line.before else None,
+                _item(line.after) if line.after else None,
                 frozenset("status" if name == "state" else name for name in line.asked),
                 line.by_people,
             )
@@ -219,5 +234,3 @@ def _item(item: ToyItem) -> Item:
         "assignee": item.assignee,
     }
     return Item(item.id, item.key, item.container, values, item.create_key)
-
-

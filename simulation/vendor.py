@@ -41,9 +41,13 @@ class Change:
 class SimulatedVendor(Protocol):
     """A fake vendor with one integration's worth of items. Slots pick among the items in the order of their birth."""
 
-    type: str
+    name: str
     transport: Transport
     containers: tuple[str, str]
+    calls_of_a_write: int
+    """Changes that creating or updating an item may take."""
+    repeatable: bool
+    """Whether one dumped state can begin many worlds."""
 
     # --- the integration ---
 
@@ -90,7 +94,7 @@ class SimulatedVendor(Protocol):
         ...
 
     def calm(self) -> None:
-        """Its search has caught up. What it refuses and what its clock says stays."""
+        """Its listing has caught up. What it refuses and what its clock says stays."""
         ...
 
     def now(self) -> datetime:
@@ -99,6 +103,10 @@ class SimulatedVendor(Protocol):
 
     def tells_of_absence(self, delivery: RawDelivery) -> bool:
         """Whether a delivery is about an item that is not there (any more)."""
+        ...
+
+    def ends_a_write(self, operation: str) -> bool:
+        """Whether this call is the last that a write consists of."""
         ...
 
     def cut(self, operation: str) -> NoReturn:
@@ -143,6 +151,10 @@ class SimulatedVendor(Protocol):
 
     def items(self) -> dict[str, Item]:
         """The items that are there."""
+        ...
+
+    def happened(self) -> int:
+        """How many lines the journal has."""
         ...
 
     def journal(self) -> Sequence[Change]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 from connectors.contract import RawDelivery
@@ -48,11 +49,14 @@ class World:
     schedule: Schedule
     story: list[str] | None = None
     air: list[RawDelivery] = field(default_factory=list)
-    dropped: int = 0
+    needs_poll: bool = False
+    needs_sweep: bool = False
     disturbances: int = 0
     token_trouble: bool = False
     faults: list[str] = field(default_factory=list)
+    unsettled: set[int] = field(default_factory=set)
     consents: int = 0
+    refusals: int = 0
     _workers: int = 0
     _copies: int = 0
 
@@ -64,6 +68,9 @@ class World:
         machine = self.stage.machine
         machine.running.clear()
         machine.happen = self._happen
+        self.stage.transport.pass_time = lambda: self.clock.advance(CALL_SECONDS)
+        self.stage.transport.down = self._down
+        self.down_until = self.clock.now
         machine.note = self.tell if self.story is not None else lambda _text: None
 
     def play(self) -> None:
@@ -86,20 +93,31 @@ class World:
         self.tell(str(step))
         there = _THERE.get(step.do)
         if there is not None:
-            there(self, step)
-            self.air += self.vendor.sent()
+            self._outside(lambda: there(self, step))
             return
+        if step.do == "hear":
+            self._outside(lambda: self.deliver(step))
+        self._run(step.do, step.interrupts, lambda rt: _HERE[step.do](self, rt, step))
+        self.air += self.vendor.sent()
+
+    def _outside(self, work: Callable[[], None]) -> None:
+        """What is no worker's doing, though one may be interrupted by it."""
+        with self.stage.machine.process(Process("outside")):
+            work()
+        self.air += self.vendor.sent()
+
+    def _run(self, name: str, interrupts: tuple[Interrupt, ...], work: Callable[[Runtime], object]) -> None:
+        """Run our code as a process of its own."""
         self._workers += 1
-        with self.stage.machine.process(Process(f"{step.do}-{self._workers}", step.interrupts)) as process:
-            rt = self.stage.worker(process.name)
+        process = Process(f"{name}-{self._workers}", interrupts, self.vendor.happened())
+        with self.stage.machine.process(process):
             try:
-                _HERE[step.do](self, rt, step)
+                work(self.stage.worker(process.name))
             except PlatformError as error:
                 self.tell(f"refused: {error}")
-            except Exception as error:
-                self.faults.append(f"{step.do} failed with {type(error).__name__}: {error}")
+            except Exception as error:  # a fault of ours is what is being looked for
+                self.faults.append(f"{name} failed with {type(error).__name__}: {error}")
                 self.tell(self.faults[-1])
-        self.air += self.vendor.sent()
 
     def rows(self, sql: str, *parameters: Any) -> list[Any]:
         """Rows of the database, read past the engine."""
@@ -154,11 +172,11 @@ class World:
             self.arrive([self.air.pop(step.slot % len(self.air))])
 
     def drop(self, step: Step) -> None:
-        """One delivery never arrives. What says that an item is gone always does: listings do not tell."""
-        droppable = [raw for raw in self.air if not self.vendor.tells_of_absence(raw)]
-        if droppable:
-            self.air.remove(droppable[step.slot % len(droppable)])
-            self.dropped += 1
+        """One delivery never arrives."""
+        if self.air:
+            raw = self.air.pop(step.slot % len(self.air))
+            self.needs_poll = True
+            self.needs_sweep |= self.vendor.tells_of_absence(raw)
 
     def double(self, step: Step) -> None:
         """One delivery will arrive twice, the second time under another id."""
@@ -173,9 +191,11 @@ class World:
         if done:
             self._again([done[step.slot % len(done)][0]])
 
-    def replay_all(self) -> None:
-        """Every delivery there ever was is worked off once more."""
-        self._again([id_ for (id_,) in self.rows("SELECT id FROM delivery WHERE state = 'done'")])
+    def replay_all(self) -> bool:
+        """Every delivery there ever was is worked off once more; whether there were any."""
+        done = [id_ for (id_,) in self.rows("SELECT id FROM delivery WHERE state = 'done'")]
+        self._again(done)
+        return bool(done)
 
     def _again(self, ids: list[int]) -> None:
         now = self.clock().replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
@@ -211,9 +231,8 @@ class World:
         """The inbox lane."""
         work(rt, Lane.INBOX, self.integration_id)
 
-    def hear(self, rt: Runtime, step: Step) -> None:
-        """Deliveries arrive, and the doorbell is heard."""
-        self.deliver(step)
+    def hear(self, rt: Runtime, _step: Step) -> None:
+        """Deliveries have arrived, and the doorbell is heard."""
         work(rt, Lane.INBOX, self.integration_id)
 
     def push(self, rt: Runtime, _step: Step) -> None:
@@ -229,12 +248,14 @@ class World:
                 self.clock.now = max(self.clock.now, at)
         work(rt, Lane.PULL, self.integration_id)
 
-    def tick(self, rt: Runtime, _step: Step) -> None:
-        """Beat: everything due, found by query."""
+    def tick(self, step: Step) -> None:
+        """Beat: everything due, found by query, each done by a worker of its own."""
         self.stage.bells.clear()
-        tick(rt)
-        for lane, integration_id in tuple(self.stage.bells):
-            work(rt, lane, integration_id)
+        self._run("tick", (), tick)
+        rung = tuple(self.stage.bells)
+        for number, (lane, integration_id) in enumerate(rung):
+            interrupts = step.interrupts if number == step.slot % len(rung) else ()
+            self._run(_LANE_NAMES[lane], interrupts, partial(work, lane=lane, integration_id=integration_id))
 
     def sync(self, rt: Runtime, _step: Step) -> None:
         """Somebody asks for a sync, and it is worked at once."""
@@ -245,7 +266,9 @@ class World:
 
     def _happen(self, process: Process, interrupt: Interrupt, operation: str) -> WireResponse | None:
         self.disturbances += 1
-        self.token_trouble |= process.used_token or "token" in operation
+        self.unsettled |= set(range(process.began, self.vendor.happened()))
+        fatal = interrupt.what in ("crash", "cut") and interrupt.where != "before_call"
+        self.token_trouble |= fatal and (process.used_token or "token" in operation)
         self.tell(f"{process.name} {operation}: {interrupt}")
         match interrupt.what:
             case "crash":
@@ -256,18 +279,31 @@ class World:
                 return self._answer(429, {"Retry-After": f"{interrupt.seconds:g}"})
             case "refuse":
                 return self._answer(500, {})
+            case "outage":
+                self.down_until = self.clock() + timedelta(seconds=interrupt.seconds)
+                return self._down()
             case "unauthorized":
+                self.refusals += 2 if process.used_token else 1
                 return self._answer(401, {})
-        self.clock.advance(self._pause(process, interrupt, operation))
+        began = self.clock()
+        longest = self._longest(process, interrupt, operation)
+        self.clock.advance(min(interrupt.seconds, longest))
         for step in interrupt.then:
-            self.take(step)
+            if (self.clock() - began).total_seconds() <= longest:
+                self.take(step)
+        self.token_trouble |= longest <= SAFE_PAUSE < (self.clock() - began).total_seconds()
         return None
 
-    def _pause(self, process: Process, interrupt: Interrupt, operation: str) -> float:
+    def _longest(self, process: Process, interrupt: Interrupt, operation: str) -> float:
         """How long a pause may be: see SAFE_PAUSE."""
-        announced = process.name.startswith(("push", "tick")) and interrupt.where != "after_call"
+        written = interrupt.where == "after_call" and self.vendor.ends_a_write(operation)
+        announced = process.name.startswith("push") and not written
         token = "token" in operation or process.used_token
-        return min(interrupt.seconds, SAFE_PAUSE) if announced or token else interrupt.seconds
+        return SAFE_PAUSE if announced or token else float("inf")
+
+    def _down(self) -> WireResponse | None:
+        """What a vendor that is out of order answers."""
+        return self._answer(500, {}) if self.clock() < self.down_until else None
 
     def _answer(self, status: int, headers: Mapping[str, str]) -> WireResponse:
         date = format_datetime(self.vendor.now(), usegmt=True)
@@ -295,8 +331,11 @@ _THERE: Mapping[str, Callable[[World, Step], Any]] = {
     "drop": World.drop,
     "double": World.double,
     "replay": World.replay,
+    "tick": World.tick,
 }
 """What happens outside our processes."""
+
+_LANE_NAMES = {Lane.PUSH: "push", Lane.INBOX: "drain", Lane.PULL: "poll"}
 
 _HERE: Mapping[str, Callable[[World, Runtime, Step], None]] = {
     "here_create": World.here_create,
@@ -305,7 +344,6 @@ _HERE: Mapping[str, Callable[[World, Runtime, Step], None]] = {
     "hear": World.hear,
     "push": World.push,
     "poll": World.poll,
-    "tick": World.tick,
     "sync": World.sync,
 }
 """What our processes do."""

@@ -20,14 +20,16 @@ from connectors.contract import Gone, GoneReason, RemoteTask, RemoteValue
 from core import ids
 from core.bulk import among, insert_rows, update_rows
 from core.clock import epoch_ms
+from core.ledger import Change, Dispute, Ledger, TaskRef
 from core.models import Binding, Task
-from core.tasks import COLUMNS, Change, Ledger, TaskRef
+from core.tasks import COLUMNS
 from sync.known import bound_and_known
 from sync.people import People
 from sync.proof import Doubtful
 from sync.reconcile import (
     Agreed,
     Decision,
+    FieldDecision,
     Outcome,
     Verdict,
     base_from_json,
@@ -61,15 +63,17 @@ def apply_items(
     sources: Mapping[str, str] | None = None,
     told: Collection[str] = (),
     listed: Collection[str] = (),
+    gone_since: Mapping[str, int] | None = None,
 ) -> Applied:
     """Reconcile the items with the platform. `source` is the run, delivery or push that brought them; `sources` names
     it per item where they differ. `told` and `listed` are the ids of those that were not just read, but named by a
-    message or a listing.
+    message or a listing. `gone_since` are the watermarks that items had before they were read and not found; None:
+    whatever is said to be gone is believed.
 
     An item given twice is taken in its newest state. Must run in a write transaction. Raises Doubtful, before anything
     is written, for items that have to be read first.
     """
-    newest = _newest(items)
+    newest = newest_of(items)
     sources = sources or {}
     page = _Page(session, scope, Applied(), Ledger(now, scope.integration_id, source, scope.integration_id), now)
     seen = [item for item in newest.values() if isinstance(item, RemoteTask)]
@@ -80,14 +84,18 @@ def apply_items(
     present = [item for item in seen if item.external_id not in known]
     wanted = [*(bound - known), *(item.external_id for item in gone)]
     rows = page.load(wanted, [item.create_key for item in present if item.create_key])
-    doubtful = [item.external_id for item in present if _doubtful(item, rows, scope, told, listed)]
+    doubtful = {
+        item.external_id: _watermark(item, rows) for item in present if _doubtful(item, rows, scope, told, listed)
+    }
+    if gone_since is not None:
+        doubtful |= {item.external_id: _watermark(item, rows) for item in gone if _may_be_back(item, rows, gone_since)}
     if doubtful:
         raise Doubtful(doubtful)
     people = People.load(session, scope.integration_id, scope.organization_id, present, now)
     for item in present:
         page.ledger.source = sources.get(item.external_id, source)
         row = rows.by_id.get(item.external_id) or rows.creating.get(item.create_key or "")
-        page.meet(item, row, _values(item, people))
+        page.meet(item, row, values_of(item, people))
     for missing in gone:
         page.ledger.source = sources.get(missing.external_id, source)
         page.end(missing, rows.by_id.get(missing.external_id))
@@ -95,7 +103,8 @@ def apply_items(
     return page.applied
 
 
-def _newest(items: Iterable[RemoteTask | Gone]) -> dict[str, RemoteTask | Gone]:
+def newest_of(items: Iterable[RemoteTask | Gone]) -> dict[str, RemoteTask | Gone]:
+    """Each item once, in its newest state."""
     newest: dict[str, RemoteTask | Gone] = {}
     for item in items:
         known = newest.get(item.external_id)
@@ -113,7 +122,19 @@ def _doubtful(item: RemoteTask, rows: _Rows, scope: Scope, told: Collection[str]
     return item.external_id in told and item.container in scope.contexts
 
 
-def _values(item: RemoteTask, people: People) -> dict[str, RemoteValue]:
+def _may_be_back(item: Gone, rows: _Rows, gone_since: Mapping[str, int]) -> bool:
+    """Whether a state of the item was heard of since it was looked for in vain."""
+    row = rows.by_id.get(item.external_id)
+    ends = row is not None and row.Binding.state == "bound" and item.reason is GoneReason.DELETED
+    return ends and gone_since.get(item.external_id) != _watermark(item, rows)
+
+
+def _watermark(item: RemoteTask | Gone, rows: _Rows) -> int:
+    row = rows.by_id.get(item.external_id)
+    return row.Binding.watermark if row is not None else 0
+
+
+def values_of(item: RemoteTask, people: People) -> dict[str, RemoteValue]:
     """The item's shared fields with the assignee as a user here, and without what PostgreSQL can't store."""
     person = item.assignee
     assignee = RemoteValue(people.user(person.id), person.id) if person else RemoteValue(None, None)
@@ -142,7 +163,7 @@ class _Page:
     applied: Applied
     ledger: Ledger
     now: datetime
-    _new: list[tuple[RemoteTask, dict[str, RemoteValue]]] = field(default_factory=list)
+    _new: list[tuple[RemoteTask, dict[str, RemoteValue], str | None]] = field(default_factory=list)
     _tasks: list[dict[str, Any]] = field(default_factory=list)
     _bindings: list[dict[str, Any]] = field(default_factory=list)
 
@@ -166,7 +187,7 @@ class _Page:
         if row is not None:
             self._meet_known(item, row.Binding, row.Task, values)
         elif item.container in self.scope.contexts:
-            self._new.append((item, values))
+            self._new.append((item, values, self.ledger.source))
             self.applied.note(item.external_id, "created")
         else:
             self.applied.note(item.external_id, "skipped_unmapped")
@@ -187,13 +208,13 @@ class _Page:
         """Take the vendor's values into the task, with the trail; True if anything people see of the task changed."""
         taken = decision.taken
         ref = TaskRef(task.id, task.workspace_id, self.scope.organization_id, task.service_line_id)
-        rules = {d.field: d for d in decision.conflicts}
+        disputes = {d.field: self._dispute(item, task, d) for d in decision.conflicts}
         changes = [Change(name, getattr(task, COLUMNS[name]), value) for name, value in taken.items()]
         if changes:
-            self.ledger.changed(ref, changes, {name: d.reason for name, d in rules.items() if name in taken})
-        for lost in rules.values():
-            if lost.outcome is Outcome.OWE:
-                self.ledger.lost(ref, Change(lost.field, lost.there.here, lost.here), lost.reason)
+            self.ledger.changed(ref, changes, {name: disputes[name] for name in taken if name in disputes})
+        for name, dispute in disputes.items():
+            if name not in taken:
+                self.ledger.lost(ref, dispute)
         shown = {"external_id": item.key, "external_source": self.scope.type, "external_url": item.url}
         if task.external_source not in (None, self.scope.type):
             shown = {}
@@ -212,6 +233,13 @@ class _Page:
             }
         )
         return True
+
+    def _dispute(self, item: RemoteTask, task: Task, decision: FieldDecision) -> Dispute:
+        winner = "external" if decision.outcome is Outcome.TAKE else "platform"
+        theirs, at = decision.there.here, item.updated_at
+        return Dispute.of(
+            self.scope.integration_id, task, decision.field, theirs, rule=decision.reason, winner=winner, there_at=at
+        )
 
     def _move_binding(self, item: RemoteTask, binding: Binding, decision: Decision) -> bool:
         """Move base, watermark and debt; True if the row has to be written."""
@@ -312,10 +340,10 @@ class _Page:
         """Items seen for the first time become tasks that are bound from birth."""
         task_ids = ids.take(self.session, "TSK", self.now, len(self._new))
         tasks, bindings = [], []
-        for task_id, (item, values) in zip(task_ids, self._new, strict=True):
+        for task_id, (item, values, source) in zip(task_ids, self._new, strict=True):
             task = task_row(self.scope, task_id, item, values)
             tasks.append(task)
-            bindings.append(binding_row(self.scope, task_id, item, values, self.ledger.source))
+            bindings.append(binding_row(self.scope, task_id, item, values, source))
             ref = TaskRef(task_id, self.scope.workspace_id, self.scope.organization_id, task["service_line_id"])
             self.ledger.created(ref, task["title"], task["status"])
         insert_rows(self.session, Task.__table__, tasks, shared=all_tasks(self.scope, self.now))

@@ -114,3 +114,29 @@ class SharedBudget:
             insert_missing(session, RateBudget.__table__, full | {"parked_until": None, "parked_text": None})
             row = session.scalars(statement).one()
         return row
+
+
+class UnspentBudget:
+    """A look at an integration that writes nothing: the vendor's own pause is kept to, and no call is booked.
+
+    Only for a few calls that somebody waits for.
+    """
+
+    def __init__(self, rt: Runtime, key: str) -> None:
+        with rt.db.read() as session:
+            row = session.get(RateBudget, key)
+        self._clock = rt.clock
+        self._until = row.parked_until if row else None
+        self._text = row.parked_text if row else None
+
+    def take(self, cost: float) -> None:
+        """Let the call pass. Raises RateLimited while the vendor wants to be left alone."""
+        if self._until is not None and self._until > self._clock():
+            raise RateLimited(self._text or "The vendor asked us to wait.", self._until)
+
+    def park(self, until: datetime, text: str) -> None:
+        """The vendor said: not before `until`."""
+        self._until, self._text = until, text
+
+    def note(self, remaining: float, reset_at: datetime) -> None:
+        """Nothing: these few calls are not counted."""

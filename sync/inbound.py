@@ -35,7 +35,7 @@ from sync.apply import Applied, apply_items
 from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault
 from sync.health import may_work
 from sync.leases import Lease, LeaseLost, hold
-from sync.proof import Read, read_items, run_with_proof
+from sync.proof import Proof, read_items, run_with_proof
 from sync.pull import ring_owed
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
@@ -85,6 +85,8 @@ def _claim(rt: Runtime, lease: Lease, integration_id: str) -> list[Claimed]:
         if not may_work(session, integration_id, Integration.next_inbox_at, now):
             return []
         ids = _due(session, integration_id, now)
+        if not ids:
+            return []
         rows = session.scalars(select(Delivery).where(among(session, Delivery.id, ids)).order_by(Delivery.id)).all()
         session.execute(
             update(Delivery)
@@ -147,12 +149,15 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
     sources = {id_: f"delivery:{one.id}" for one in batch for id_ in _items_of(one)}
     now = rt.clock()
 
-    def settle(db: DbSession, proven: Read) -> Applied:
+    def settle(db: DbSession, proof: Proof) -> Applied:
         lease.guard(db)
-        read = fetched | proven
+        read = {**fetched, **proof.items}
         told = {task.external_id for task in snapshots} - read.keys()
         items = [*snapshots, *read.values()]
-        applied = apply_items(db, scope, items, source="delivery", sources=sources, now=now, told=told)
+        since = proof.watermarks
+        applied = apply_items(
+            db, scope, items, source="delivery", sources=sources, now=now, told=told, gone_since=since
+        )
         _finish(db, batch, applied, now)
         return applied
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, and_, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from core.bulk import insert_missing
@@ -34,12 +34,8 @@ class Lease:
 
     def guard(self, session: Session) -> None:
         """Make the transaction valid only while the lease is ours, and extend it. Raises LeaseLost."""
-        extended = session.execute(
-            update(LeaseRow)
-            .where(LeaseRow.name == self.name, LeaseRow.fence == self.fence, LeaseRow.holder.is_not(None))
-            .values(expires_at=self.runtime.clock() + lease_time(self.runtime))
-            .execution_options(synchronize_session=False)
-        )
+        held = {"lease": self.name, "held": self.fence, "until": self.runtime.clock() + lease_time(self.runtime)}
+        extended = session.execute(_EXTEND, held)
         if extended.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
             raise LeaseLost(self.name)
 
@@ -68,22 +64,33 @@ def hold(runtime: Runtime, name: str) -> Iterator[Lease | None]:
 def _take(runtime: Runtime, name: str) -> Lease | None:
     now = runtime.clock()
     with runtime.db.write() as session:
-        row = session.scalar(select(LeaseRow).where(LeaseRow.name == name).with_for_update())
+        row = session.execute(_FIND, {"lease": name}).one_or_none()
         if row is None:
             # Two workers may be first at once: the second one's insert does nothing.
             free = {"name": name, "holder": None, "fence": 0, "expires_at": now}
             insert_missing(session, LeaseRow.__table__, free)
-            row = session.scalars(select(LeaseRow).where(LeaseRow.name == name).with_for_update()).one()
+            row = session.execute(_FIND, {"lease": name}).one()
         if row.holder is not None and row.expires_at > now:
             return None
-        row.holder = runtime.worker
-        row.fence += 1
-        row.expires_at = now + lease_time(runtime)
-        return Lease(name, row.fence, runtime)
+        fence = row.fence + 1
+        taken = {"by": runtime.worker, "held": fence, "until": now + lease_time(runtime)}
+        session.execute(_TAKE, {"lease": name, **taken})
+        return Lease(name, fence, runtime)
 
 
 def _free(lease: Lease) -> None:
     with lease.runtime.db.write() as session:
-        session.execute(
-            update(LeaseRow).where(LeaseRow.name == lease.name, LeaseRow.fence == lease.fence).values(holder=None)
-        )
+        session.execute(_FREE, {"lease": lease.name, "held": lease.fence})
+
+
+# Built once: a lane that has nothing to do is mostly leases, and building a statement costs more than running it.
+_LEASE = LeaseRow.__table__
+assert isinstance(_LEASE, Table)
+_NAMED = _LEASE.c.name == bindparam("lease")
+_HELD = and_(_NAMED, _LEASE.c.fence == bindparam("held"))
+_FIND = select(_LEASE).where(_NAMED).with_for_update()
+_TAKE = (
+    update(_LEASE).where(_NAMED).values(holder=bindparam("by"), fence=bindparam("held"), expires_at=bindparam("until"))
+)
+_EXTEND = update(_LEASE).where(_HELD, _LEASE.c.holder.is_not(None)).values(expires_at=bindparam("until"))
+_FREE = update(_LEASE).where(_HELD).values(holder=None)

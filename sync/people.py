@@ -44,6 +44,24 @@ class People:
             users |= _meet(session, integration_id, organization_id, unmatched, known, now)
         return cls(users)
 
+    @classmethod
+    def look_up(
+        cls, session: Session, integration_id: str, organization_id: str, items: Iterable[RemoteTask]
+    ) -> People:
+        """The same without remembering anybody: for a look that writes nothing."""
+        seen = {item.assignee.id: item.assignee for item in items if item.assignee is not None}
+        if not seen:
+            return cls({})
+        met = session.execute(
+            select(Identity.external_id, Identity.user_id).where(
+                Identity.integration_id == integration_id, among(session, Identity.external_id, seen)
+            )
+        )
+        users = {row.external_id: row.user_id for row in met}
+        unmatched = [person for id_, person in seen.items() if users.get(id_) is None]
+        by_email = _users_by_email(session, organization_id, [p.email for p in unmatched if p.email])
+        return cls(users | {person.id: by_email.get((person.email or "").lower()) for person in unmatched})
+
 
 def _meet(
     session: Session,

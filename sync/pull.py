@@ -29,7 +29,7 @@ from sync.apply import Applied, apply_items
 from sync.failures import Fault, backoff
 from sync.health import mark_sync_status, mark_working
 from sync.leases import Lease, LeaseLost, hold, lease_time
-from sync.proof import Read, run_with_proof
+from sync.proof import Proof, run_with_proof
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
 from sync.sessions import Session, with_refresh
@@ -200,11 +200,11 @@ def _store(rt: Runtime, lease: Lease, session: Session, scope: Scope, run_id: st
     tasks = [task for page in pages for task in page.tasks]
     total = next((page.total for page in pages if page.total is not None), None)
 
-    def store(db: DbSession, proven: Read) -> tuple[Applied, bool]:
+    def store(db: DbSession, proof: Proof) -> tuple[Applied, bool]:
         lease.guard(db)
-        items = [task for task in tasks if task.external_id not in proven] + list(proven.values())
-        listed = {task.external_id for task in tasks} - proven.keys()
-        applied = apply_items(db, scope, items, source=run_id, now=now, listed=listed)
+        items = [task for task in tasks if task.external_id not in proof.items] + list(proof.items.values())
+        listed = {task.external_id for task in tasks} - proof.items.keys()
+        applied = apply_items(db, scope, items, source=run_id, now=now, listed=listed, gone_since=proof.watermarks)
         moved = db.execute(
             update(Integration)
             .where(Integration.id == scope.integration_id, Integration.mapping_rev == scope.mapping_rev)

@@ -46,18 +46,24 @@ class Scope:
         return f"{self.integration_id}:{external_id}"
 
 
-def decide(scope: Scope, binding: Binding, task: Task, item: RemoteTask, values: Mapping[str, RemoteValue]) -> Decision:
-    """The decision for one item and its task; used to act and to explain."""
+def decide(
+    scope: Scope,
+    binding: Binding,
+    task: Task,
+    item: RemoteTask,
+    values: Mapping[str, RemoteValue],
+    *,
+    retried: bool = False,
+) -> Decision:
+    """The decision for one item and its task; used to act and to plan. `retried`: what the vendor refused before is to
+    be tried once more."""
     remote_at = epoch_ms(item.updated_at - scope.clock_offset)
+    refused = {} if retried else {name: refusal["value"] for name, refusal in binding.refused.items()}
     return reconcile(
         base_from_json(binding.base),
         local_of(task),
         Remote(values, item.version, remote_at),
-        Rules(
-            scope.conflict,
-            {name: refusal["value"] for name, refusal in binding.refused.items()},
-            remapped=binding.mapping_rev != scope.mapping_rev,
-        ),
+        Rules(scope.conflict, refused, remapped=binding.mapping_rev != scope.mapping_rev),
         watermark=binding.watermark,
     )
 

@@ -18,7 +18,7 @@ from connectors.http import HttpClient
 from core.errors import Conflict, NotFound
 from core.models import Integration
 from sync import lifecycle, oauth
-from sync.budget import SharedBudget
+from sync.budget import SharedBudget, UnspentBudget
 from sync.configuration import connector_class, parse_config
 from sync.credentials import Opened, build, load, oauth_facts
 from sync.runtime import Lane, Runtime
@@ -67,6 +67,22 @@ def open_session(
     session = Session(integration, connection.connector, config, connection.http, opened.version)
     yield session
     _remember_clock(rt, session)
+
+
+def open_to_look(rt: Runtime, integration_id: str) -> Session:
+    """A session that leaves nothing behind: no budget is spent, no token renewed, no clock remembered.
+
+    Raises NotFound; Conflict for an integration that is not active, or whose access token has to be renewed first.
+    """
+    integration, opened = _load(rt, integration_id, {"active"})
+    if opened.expires_at is not None and opened.expires_at <= rt.clock():
+        raise Conflict(
+            f"The access token of {integration.id} has ended; any sync renews it. Start one, then try again."
+        )
+    connector = connector_class(rt.registry, integration.type)
+    config = parse_config(connector, integration.config)
+    connection = build(rt, connector, config, opened.mode, opened.values, UnspentBudget(rt, integration.id))
+    return Session(integration, connection.connector, config, connection.http, opened.version)
 
 
 def with_refresh(rt: Runtime, integration_id: str, lane: Lane, work: Callable[[Session], T]) -> T:

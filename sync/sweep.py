@@ -26,6 +26,7 @@ from sync.failures import RETRY_MOST
 from sync.health import mark_sync_status, mark_working
 from sync.leases import Lease, LeaseLost, hold
 from sync.lifecycle import SWEEP_EVERY
+from sync.proof import Proof, read_items, run_with_proof
 from sync.pull import claim_time, new_run, ring_owed
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
@@ -66,7 +67,7 @@ class _Sweep:
             return
         size = session.connector.manifest.refetch_batch
         for start in range(0, len(suspects), size):
-            self._read_again(scope, source, suspects[start : start + size])
+            self._read_again(scope, session, suspects[start : start + size])
 
     def _mark(self, scope: Scope, external_ids: Sequence[str]) -> None:
         keys = [scope.key(id_) for id_ in external_ids]
@@ -100,15 +101,17 @@ class _Sweep:
         )
         return True
 
-    def _read_again(self, scope: Scope, source: TaskSource, external_ids: Sequence[str]) -> None:
+    def _read_again(self, scope: Scope, session: Session, external_ids: Sequence[str]) -> None:
         self.lease.extend()
-        items = source.fetch_tasks(external_ids).values()
+        items = read_items(self.lease, session, external_ids)
 
-        def store(db: DbSession) -> Applied:
+        def store(db: DbSession, proof: Proof) -> Applied:
             self.lease.guard(db)
-            return apply_items(db, scope, items, source=self.run_id, now=self.rt.clock())
+            read = (items | proof.items).values()
+            since = proof.watermarks
+            return apply_items(db, scope, read, source=self.run_id, now=self.rt.clock(), gone_since=since)
 
-        applied = self.rt.db.run(store)
+        applied = run_with_proof(self.rt, self.lease, session, store)
         ring_owed(self.rt, applied)
         self.counts += applied.counts
 
@@ -144,6 +147,10 @@ class _Sweep:
 
 def sweep(rt: Runtime, integration_id: str) -> bool:
     """Sweep the integration if that is due. Returns whether it was done to its end."""
+    due = Integration.next_sweep_at <= rt.clock()
+    with rt.db.read() as db:
+        if db.scalar(select(Integration.id).where(Integration.id == integration_id, due)) is None:
+            return False
     with hold(rt, f"pull:{integration_id}") as lease:
         if lease is None:
             return False

@@ -33,8 +33,9 @@ from connectors.contract import (
 )
 from core.bulk import among
 from core.clock import epoch_ms
+from core.ledger import Change, Dispute, Ledger, TaskRef
 from core.models import Binding, Integration, Task, User
-from core.tasks import COLUMNS, Change, Ledger, TaskRef
+from core.tasks import COLUMNS
 from sync import people
 from sync.apply import Applied, apply_items
 from sync.failures import backoff
@@ -66,6 +67,14 @@ READ_ONLY = Refusal("read_only", "This connector only reads: the value stays her
 
 CERTAINLY_NOT_DONE = (AuthFailed, Forbidden, NotFound, Conflict, RateLimited, Rejected)
 """Errors by which the vendor says that it made nothing. Anything else leaves it open whether an item exists now."""
+
+
+_WON_HERE = {
+    Rule.LATEST: Reason.CONFLICT_LATEST,
+    Rule.PLATFORM: Reason.CONFLICT_PLATFORM,
+    Rule.EXTERNAL: Reason.CONFLICT_LATEST,  # a person nobody here is known to be can't win
+}
+"""By which reason our write stands over the value it replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,17 +282,21 @@ class Writer:
                 fingerprint(theirs) in base[name].sent or fingerprint(value.there) == base[name].there
             ):
                 continue
-            mine = getattr(task, COLUMNS[name])
             rule = self.scope.conflict.get(name, Rule.LATEST)
-            if rule is not Rule.EXTERNAL or (name == "assignee" and theirs is None):
-                reason = Reason.CONFLICT_PLATFORM if rule is Rule.PLATFORM else Reason.CONFLICT_LATEST
-                ledger.lost(ref, Change(name, theirs, mine), reason)
+            theirs_wins = rule is Rule.EXTERNAL and (name != "assignee" or theirs is not None)
+            reason = Reason.CONFLICT_EXTERNAL if theirs_wins else _WON_HERE[rule]
+            winner = "external" if theirs_wins else "platform"
+            dispute = Dispute.of(
+                self.scope.integration_id, task, name, theirs, rule=reason, winner=winner, there_at=None
+            )
+            if not theirs_wins:
+                ledger.lost(ref, dispute)
                 continue
             setattr(task, COLUMNS[name], theirs)
             task.changed_at = task.changed_at | {name: epoch_ms(ledger.now)}
             task.version += 1
             task.updated_at = ledger.now
-            ledger.changed(ref, [Change(name, mine, theirs)], {name: Reason.CONFLICT_EXTERNAL})
+            ledger.changed(ref, [Change(name, dispute.here, theirs)], {name: dispute})
 
 
 def _settle_debt(binding: Binding, task: Task, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from core.models.access import ApiToken, AuditRecord, IdempotencyKey
 from core.models.agent import Agent, AgentPolicy
+from core.models.conflict import FieldConflict
 from core.models.delivery import Delivery
 from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncRun
 from core.models.operation import IdCounter, Lease, RateBudget
@@ -17,6 +18,7 @@ __all__ = [
     "Credential",
     "Delivery",
     "Event",
+    "FieldConflict",
     "IdCounter",
     "IdempotencyKey",
     "Identity",

@@ -88,9 +88,7 @@ class JiraVendor:
 
     def not_found(self, method_known: bool) -> Reply:
         """Unknown path or method."""
-        return error_reply(
-            JiraError(405, "Method Not Allowed") if method_known else JiraError(404, "Not Found")
-        )
+        return error_reply(JiraError(405, "Method Not Allowed") if method_known else JiraError(404, "Not Found"))
 
     def _serve(self, access: Access, handler: Handler, call: Call) -> Reply:
         """Authenticate, check scopes and limits, answer, charge."""
@@ -119,9 +117,7 @@ class JiraVendor:
         named = call.params.get("issueIdOrKey")
         found = on.site.find(named) if named else None
         issue = str(found.id) if found else None
-        return on.limits.check(
-            on.site.cloud_id, call.operation, call.method, issue, app=caller.grant is not None
-        )
+        return on.limits.check(on.site.cloud_id, call.operation, call.method, issue, app=caller.grant is not None)
 
     # Authentication
 
@@ -158,11 +154,7 @@ class JiraVendor:
         for token in on.site.tokens:
             owner = on.site.users[token.account_id]
             fresh = token.expires_at is None or token.expires_at > now
-            if (
-                (owner.email, token.token, token.scoped) == (email, secret, gateway)
-                and fresh
-                and owner.active
-            ):
+            if (owner.email, token.token, token.scoped) == (email, secret, gateway) and fresh and owner.active:
                 return _Caller(owner.account_id)
         if self.settings.wrong_credentials == "refuse":
             raise JiraError(401, UNAUTHENTICATED)
@@ -182,6 +174,4 @@ def error_reply(error: JiraError) -> Reply:
 
 
 def _too_many(refusal: Refusal) -> Reply:
-    return Reply(
-        429, {"errorMessages": ["Rate limit exceeded."], "errors": {}, "status": 429}, refusal.headers()
-    )
+    return Reply(429, {"errorMessages": ["Rate limit exceeded."], "errors": {}, "status": 429}, refusal.headers())

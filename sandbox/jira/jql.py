@@ -88,9 +88,7 @@ def _tokens(text: str) -> list[_Token]:
     while text[position:].strip():
         match = _TOKEN.match(text, position)
         if match is None:
-            raise JqlError(
-                f"Error in the JQL Query: The character at position {position + 1} is not expected."
-            )
+            raise JqlError(f"Error in the JQL Query: The character at position {position + 1} is not expected.")
         kind = str(match.lastgroup)
         value = match.group(kind)
         tokens.append(_Token(kind, re.sub(r"\\(.)", r"\1", value[1:-1]) if kind == "quoted" else value))

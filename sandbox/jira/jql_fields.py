@@ -264,9 +264,7 @@ class Order:
 
     def key(self, place: list[Sortable]) -> tuple[Any, ...]:
         """A comparable key of a place. Raises ValueError when the place is from another order."""
-        return tuple(
-            _directed(value, descending) for value, (_, descending) in zip(place, self.fields, strict=True)
-        )
+        return tuple(_directed(value, descending) for value, (_, descending) in zip(place, self.fields, strict=True))
 
 
 def _directed(value: Sortable, descending: bool) -> Any:

@@ -140,9 +140,7 @@ class AuthServer:
     def deny(self, query: Mapping[str, str]) -> str:
         """The person said no: where to send the browser."""
         self.check_request(query)
-        return self._back(
-            query, error="access_denied", error_description="User did not authorize the request"
-        )
+        return self._back(query, error="access_denied", error_description="User did not authorize the request")
 
     def _back(self, query: Mapping[str, str], **answer: str) -> str:
         if "state" in query:
@@ -165,6 +163,10 @@ class AuthServer:
         if kind == "refresh_token":
             return self._renew(app, str(body.get("refresh_token")))
         raise OAuthError(400, "unsupported_grant_type", f"Unsupported grant_type {kind!r}.")
+
+    def end_access(self) -> None:
+        """Every access token stops working; refresh tokens go on."""
+        self._access.clear()
 
     def _exchange(self, app: OAuthApp, body: Mapping[str, Any]) -> Json:
         code = self._codes.get(str(body.get("code")))

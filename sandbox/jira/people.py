@@ -101,9 +101,7 @@ class Person:
         for transition in self.site.transitions(issue):
             if status in (transition.to, self.site.statuses[transition.to].name):
                 return transition
-        raise JiraError(
-            400, f"No transition of {issue.key} leads to '{status}'; try {self.reachable(issue.key)}"
-        )
+        raise JiraError(400, f"No transition of {issue.key} leads to '{status}'; try {self.reachable(issue.key)}")
 
     def _read(self, project_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """A person's words as checked attribute values; everything is on a person's screen."""

@@ -59,12 +59,8 @@ class JiraSandbox:
         self._seed = seed
         self.calls = CallLog()
         self.faults = FaultPlan(self._rng("faults"))
-        rule = RetryRule(
-            RETRY_RULE.delays, RETRY_RULE.retries_status, RETRY_RULE.patience, webhook_time_scale
-        )
-        self.deliveries = Dispatcher(
-            self.clock, self.faults, rule, self._rng("retries"), sender or HttpSender()
-        )
+        rule = RetryRule(RETRY_RULE.delays, RETRY_RULE.retries_status, RETRY_RULE.patience, webhook_time_scale)
+        self.deliveries = Dispatcher(self.clock, self.faults, rule, self._rng("retries"), sender or HttpSender())
         self.oauth = self._auth_server()
         self.services = self._services(sites)
         self.site = self.services[0].site

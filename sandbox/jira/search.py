@@ -49,9 +49,7 @@ class SearchIndex:
         self._settings = settings
         self._cache: OrderedDict[tuple[Any, ...], _Result] = OrderedDict()
 
-    def page(
-        self, searcher: Searcher, jql: str, size: int, token: str | None, reconcile: frozenset[int]
-    ) -> Page:
+    def page(self, searcher: Searcher, jql: str, size: int, token: str | None, reconcile: frozenset[int]) -> Page:
         """One page. Raises JiraError 400 for a bad query or token."""
         result = self._result(searcher, jql, reconcile)
         start = self._start(result, jql, token)

@@ -200,9 +200,7 @@ class JiraSite:
         self._tell(event)
         return changed
 
-    def transition(
-        self, actor: str, issue: Issue, transition: Transition, values: Mapping[str, Any]
-    ) -> Issue:
+    def transition(self, actor: str, issue: Issue, transition: Transition, values: Mapping[str, Any]) -> Issue:
         """Take a transition; the resolution follows the status into and out of the done category."""
         done = self.statuses[transition.to].category == "done"
         resolution = values.get("resolution") or transition.sets_resolution

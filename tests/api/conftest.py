@@ -16,9 +16,11 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.meters import Meters
 from connectors.github import GitHubConnector
-from core import access, workspaces
+from core import access, tasks, workspaces
+from core.clock import epoch_ms
 from core.db import Base
-from core.models import Agent, AgentPolicy
+from core.ledger import Dispute, Ledger, TaskRef
+from core.models import Agent, AgentPolicy, FieldConflict, Integration
 from sync.runtime import Runtime
 from tests.sync.conftest import (
     Tenant,
@@ -191,6 +193,30 @@ def new_task(api: TestClient, tenant: Tenant, **fields: Any) -> dict[str, Any]:
     assert response.status_code == 201, response.text
     created: dict[str, Any] = response.json()["data"]
     return created
+
+
+def disputed(rt: Runtime, tenant: Tenant, integration: Integration, winner: str = "external") -> str:
+    """A task whose title both sides changed, "Ours" and "Theirs"; returns the conflict's id."""
+    theirs_won = winner == "external"
+    with rt.db.write() as session:
+        new = tasks.NewTask(tenant.workspace.id, "Theirs" if theirs_won else "Ours", service_line_id=tenant.line_id)
+        task = tasks.create(session, new, actor=tenant.ann_id, now=rt.clock()).task
+        ref = TaskRef(task.id, tenant.workspace.id, tenant.organization_id, tenant.line_id)
+        dispute = Dispute(
+            integration_id=integration.id,
+            field="title",
+            rule="conflict_latest",
+            winner=winner,
+            here="Ours",
+            there="Theirs",
+            here_at=epoch_ms(rt.clock()),
+            there_at=rt.clock(),
+            created_by=tenant.ann_id,
+        )
+        ledger = Ledger(rt.clock(), integration.id, "SYNC-26-000001", integration.id)
+        ledger.lost(ref, dispute)
+        ledger.write(session)
+        return session.scalars(select(FieldConflict.id).order_by(FieldConflict.id.desc())).first() or ""
 
 
 def mapped(tenant: Tenant) -> dict[str, str]:

@@ -8,11 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from core.models import AuditRecord, Credential, Integration, Subscription, SyncRun
+from simulation.toy import BASIC, ToyVendor
 from sync.pull import pull
 from sync.runtime import Lane, Runtime
 from tests.api.conftest import Tenant, error_of, rows, toy_config
 from tests.sync.conftest import ManualClock
-from simulation.toy import BASIC, ToyVendor
 
 GITHUB = {
     "organization": "apex-digital",

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from simulation.toy import ToyVendor
 from sync.runtime import Runtime
 from tests.api.conftest import Tenant, connect, error_of
-from simulation.toy import ToyVendor
 
 CALLBACK = "/v1/oauth/toy/callback"
 

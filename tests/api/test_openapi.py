@@ -21,7 +21,8 @@ from schemathesis.specs.openapi.checks import (
 from starlette.testclient import TestClient
 
 from core.models import Integration
-from tests.api.conftest import Tenant, error_of, mapped, new_task
+from sync.runtime import Runtime
+from tests.api.conftest import Tenant, disputed, error_of, mapped, new_task
 
 CHECKS = [
     not_a_server_error,
@@ -44,6 +45,7 @@ OPERATIONS = [
     "POST /v1/tasks",
     "GET /v1/tasks/{task_id}",
     "PATCH /v1/tasks/{task_id}",
+    "GET /v1/tasks/{task_id}/sync",
     "GET /v1/integrations",
     "POST /v1/integrations",
     "GET /v1/integrations/{integration_id}",
@@ -53,6 +55,8 @@ OPERATIONS = [
     "POST /v1/integrations/{integration_id}/webhook-secret",
     "GET /v1/integrations/{integration_id}/syncs",
     "GET /v1/integrations/{integration_id}/syncs/{sync_id}",
+    "GET /v1/integrations/{integration_id}/conflicts",
+    "POST /v1/integrations/{integration_id}/conflicts/{conflict_id}/resolve",
     "GET /v1/integrations/{integration_id}/oauth/start",
     "GET /v1/oauth/{type}/callback",
     "GET /v1/connectors",
@@ -70,8 +74,9 @@ def test_every_operation_is_listed_here(app: FastAPI) -> None:
 
 
 @pytest.fixture
-def ids(api: TestClient, tenant: Tenant, integration: Integration) -> dict[str, str]:
+def ids(api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration) -> dict[str, str]:
     """Ids that exist, to reach what lies behind the 404s."""
+    conflict_id = disputed(rt, tenant, integration)
     task = new_task(api, tenant, **mapped(tenant))
     sync = api.post(f"/v1/integrations/{integration.id}/sync").json()["data"]
     return {
@@ -80,6 +85,7 @@ def ids(api: TestClient, tenant: Tenant, integration: Integration) -> dict[str, 
         "task_id": task["id"],
         "integration_id": integration.id,
         "sync_id": sync["sync_id"],
+        "conflict_id": conflict_id,
         "type": "toy",
     }
 

@@ -17,6 +17,7 @@ from tests.api.conftest import (
     Tenant,
     client,
     connect,
+    disputed,
     error_of,
     make_agent,
     new_task,
@@ -28,12 +29,14 @@ from tests.sync.conftest import ManualClock
 
 READS = {
     "a task": "/v1/tasks/{task}",
+    "why a task is as it is": "/v1/tasks/{task}/sync",
     "tasks of a workspace": "/v1/tasks?workspace_id={workspace}",
     "tasks of a service line": "/v1/tasks?service_line_id={line}",
     "an integration": "/v1/integrations/{integration}",
     "integrations": "/v1/integrations?workspace_id={workspace}",
     "syncs": "/v1/integrations/{integration}/syncs",
     "a sync": "/v1/integrations/{integration}/syncs/{sync}",
+    "conflicts": "/v1/integrations/{integration}/conflicts",
     "a consent": "/v1/integrations/{integration}/oauth/start",
     "events": "/v1/events?workspace_id={workspace}",
     "audit logs": "/v1/audit-logs?workspace_id={workspace}",
@@ -51,6 +54,12 @@ WRITES: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "a change of a foreign integration": ("PATCH", "/v1/integrations/{integration}", {"name": "mine now"}),
     "a disconnection": ("DELETE", "/v1/integrations/{integration}", None),
     "a sync": ("POST", "/v1/integrations/{integration}/sync", None),
+    "a plan": ("POST", "/v1/integrations/{integration}/sync?dry_run=true", None),
+    "a conflict": (
+        "POST",
+        "/v1/integrations/{integration}/conflicts/{conflict}/resolve",
+        {"keep": "platform"},
+    ),
     "a webhook secret": ("POST", "/v1/integrations/{integration}/webhook-secret", None),
 }
 
@@ -65,6 +74,7 @@ def theirs(rt: Runtime, app: FastAPI, stranger: Tenant) -> dict[str, str]:
         "line": stranger.line_id,
         "task": new_task(their_client, stranger)["id"],
         "integration": integration.id,
+        "conflict": disputed(rt, stranger, integration),
         "sync": request_sync(rt, integration.id, actor=stranger.ann_id).id,
     }
 
@@ -115,6 +125,9 @@ def test_streams_without_a_workspace_hold_what_the_token_sees(
 NEEDED = {
     ("GET", "/v1/tasks/{task}"): "tasks:read",
     ("GET", "/v1/tasks?service_line_id={line}"): "tasks:read",
+    ("GET", "/v1/tasks/{task}/sync"): "tasks:read",
+    ("GET", "/v1/integrations/{integration}/conflicts"): "tasks:read",
+    ("POST", "/v1/integrations/{integration}/conflicts/{conflict}/resolve"): "tasks:write",
     ("POST", "/v1/tasks"): "tasks:write",
     ("PATCH", "/v1/tasks/{task}"): "tasks:write",
     ("GET", "/v1/integrations?workspace_id={workspace}"): "integrations:read",
@@ -132,6 +145,12 @@ NEEDED = {
 }
 
 
+BODIES = {
+    "/v1/tasks": {"service_line_id": "LIN-26-000001", "title": "x"},
+    "/v1/integrations/{integration}/conflicts/{conflict}/resolve": {"keep": "platform"},
+}
+
+
 @pytest.mark.parametrize(("method", "path"), NEEDED)
 def test_every_route_needs_its_scope(
     method: str, path: str, caller: Caller, api: TestClient, tenant: Tenant, integration: Integration
@@ -142,8 +161,9 @@ def test_every_route_needs_its_scope(
         "line": tenant.line_id,
         "task": new_task(api, tenant)["id"],
         "integration": integration.id,
+        "conflict": "CNF-26-000001",
     }
-    body = {"service_line_id": tenant.line_id, "title": "x"} if path == "/v1/tasks" else None
+    body = BODIES.get(path)
     poor = caller(scopes=[scope for scope in SCOPES if scope != needed])
     refused = error_of(poor.request(method, path.format(**ours), json=body))
     assert (refused["code"], refused["message"]) == ("forbidden", f"This token lacks the scope {needed}.")
@@ -162,7 +182,10 @@ def test_every_v1_route_is_in_the_table_of_scopes(app: FastAPI) -> None:
 
 
 def _template(path: str) -> str:
-    return path.partition("?")[0].replace("{task}", "{task_id}").replace("{integration}", "{integration_id}")
+    path = path.partition("?")[0]
+    for name in ("task", "integration", "conflict"):
+        path = path.replace(f"{{{name}}}", f"{{{name}_id}}")
+    return path
 
 
 def test_no_agent_connects_tools(caller: Caller, rt: Runtime, tenant: Tenant, integration: Integration) -> None:

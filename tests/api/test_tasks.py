@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from core.models import AuditRecord, Binding, Event, Integration, TaskHistory, TaskVelocity, Workspace
+from simulation.toy import ToyVendor
 from sync.push import push
 from sync.runtime import Lane, Runtime
 from tests.api.conftest import (
@@ -27,7 +28,6 @@ from tests.api.conftest import (
 )
 from tests.sync.conftest import ManualClock
 from tests.sync.engine import Both
-from simulation.toy import ToyVendor
 
 
 def test_a_task_needs_only_a_title_and_a_service_line(api: TestClient, tenant: Tenant) -> None:
@@ -290,3 +290,29 @@ def test_a_failed_write_says_why(api: TestClient, rt: Runtime, tenant: Tenant, i
     assert sync["state"] == "failed"
     assert sync["error"] == {"code": "forbidden", "text": "No permission."}
     assert sync["refused"] == [{"field": "assignee_id", "code": "unknown_user", "text": "Nobody has that address."}]
+
+
+def test_a_task_tells_why_each_field_has_its_value(
+    api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration, vendor: ToyVendor
+) -> None:
+    both = Both(rt, vendor, tenant, integration)
+    vendor.add(title="Start", description="long " * 100)
+    both.poll()
+    task_id = both.task().id
+    api.patch(f"/v1/tasks/{task_id}", json={"status": "done"})
+    told = api.get(f"/v1/tasks/{task_id}/sync").json()["data"]
+    fields = {field["field"]: field for field in told["fields"]}
+    assert list(fields) == ["title", "description", "status", "priority", "assignee_id"]
+    assert fields["title"]["brought_by"] == {"kind": "creation", "id": None}
+    assert fields["status"]["set_by"] == tenant.ann_id
+    assert [tie["owed"] for tie in fields["status"]["ties"]] == [True]
+    assert set(fields["description"]["ties"][0]["agreed_here"]) == {"sha256"}
+    (line,) = told["history"]
+    assert (line["change"], line["from"], line["to"], line["brought_by"]["kind"]) == (
+        "status",
+        "backlog",
+        "done",
+        "request",
+    )
+    (tie,) = told["ties"]
+    assert (tie["item"], tie["state"], tie["owed"], tie["failure"]) == ("TOY-1", "bound", True, None)

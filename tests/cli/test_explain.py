@@ -51,7 +51,7 @@ def test_what_a_vendor_brought_names_the_run(
     title = field(explanation, "title")
     assert title["value"] == "Renamed in Jira"
     assert title["set_by"] == integration_id
-    assert title["source"].startswith("SYNC-")
+    assert title["brought_by"]["id"].startswith("SYNC-")
     [tie] = explanation["ties"]
     assert tie["item"] == task.external_id
     assert tie["failure"] is None
@@ -65,7 +65,7 @@ def test_what_is_owed_is_told_until_it_is_paid(
         tasks.change(session, task.id, {"title": "Renamed here"}, actor=place.ann_id, now=runtime.clock())
     title = field(turnbuckle.json("explain", task.id), "title")
     assert title["set_by"] == place.ann_id
-    assert title["source"] == "request"
+    assert title["brought_by"] == {"kind": "request", "id": None}
     assert title["ties"][0]["owed"]
     assert title["ties"][0]["agreed_here"] == task.title
     assert "owed to" in turnbuckle("explain", task.id).stdout

@@ -24,7 +24,7 @@ from core.models import IdCounter, Integration, Workspace
 from core.settings import OAuthApp, Settings
 from core.vault import Vault, new_key
 from simulation.toy import BASIC, ToyVendor
-from simulation.toy_auth import CLIENT_ID, CLIENT_SECRET
+from simulation.toy.auth import CLIENT_ID, CLIENT_SECRET
 from sync import integrations
 from sync.runtime import Lane, Runtime
 from tests.services.servers import fresh_database

@@ -204,7 +204,7 @@ def test_a_worker_that_wakes_up_after_its_lease_was_taken_writes_nothing(both, v
     from sync.leases import hold
 
     vendor.add(title="Contested")
-    real = inbound._fetch
+    real = inbound.read_items
 
     def sleepy(*args):
         clock.advance(minutes=10)
@@ -212,10 +212,53 @@ def test_a_worker_that_wakes_up_after_its_lease_was_taken_writes_nothing(both, v
             assert taken is not None
         return real(*args)
 
-    monkeypatch.setattr(inbound, "_fetch", sleepy)
+    monkeypatch.setattr(inbound, "read_items", sleepy)
     assert both.deliver() == 0
     assert both.rows(Task) == []
     assert both.rows(Binding) == []
     monkeypatch.undo()
     drain(runtime, both.id)
     both.assert_equal()
+
+
+def test_a_late_message_does_not_bring_back_an_item_that_is_gone(both, vendor):
+    item = vendor.add(title="Short-lived")
+    both.deliver()
+    vendor.edit(item.id, title="Its last words")
+    late = vendor.outbox.pop()
+    vendor.delete(item.id)
+    both.deliver()
+    assert both.binding().state == "ended"
+    vendor.outbox.append(late)
+    both.deliver()
+    assert both.binding().state == "ended"
+    assert both.task().status == "cancelled"
+
+
+def test_a_message_of_an_item_that_was_deleted_before_it_came_makes_no_task(both, vendor):
+    item = vendor.add(title="Never seen")
+    late = vendor.outbox.pop()
+    vendor.delete(item.id)
+    both.deliver()
+    vendor.outbox.append(late)
+    both.deliver()
+    assert both.rows(Task) == []
+
+
+def test_an_item_that_came_back_is_believed_once_it_was_read(both, vendor):
+    item = vendor.add(title="Back again")
+    both.deliver()
+    removed = vendor.delete(item.id)
+    both.deliver()
+    vendor.restore(removed)
+    both.deliver()
+    assert both.calls("fetch_tasks") >= 2
+    both.assert_equal()
+
+
+def test_a_new_item_remembers_the_delivery_that_brought_it_however_many_came_together(both, vendor):
+    vendor.add(title="First")
+    vendor.add(title="Second")
+    both.deliver()
+    deliveries = [f"delivery:{row.id}" for row in both.rows(Delivery)]
+    assert [binding.source for binding in both.rows(Binding)] == deliveries

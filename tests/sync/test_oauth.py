@@ -20,7 +20,7 @@ from core.errors import BadRequest, Conflict, Forbidden
 from core.models import AuditRecord, Credential, Event, Integration, OAuthAttempt
 from core.settings import Settings
 from simulation.toy import ToyVendor
-from simulation.toy_auth import CLIENT_ID, CLIENT_SECRET
+from simulation.toy.auth import CLIENT_ID, CLIENT_SECRET
 from sync import integrations, oauth
 from sync.credentials import load
 from sync.oauth import ATTEMPT_LIFETIME

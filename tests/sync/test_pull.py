@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
+from connectors.contract import Transient
 from core.models import Binding, Identity, Integration, SyncRun, Task
 from sync.pull import pull
+from sync.subscriptions import keep_subscription
 from tests.sync.conftest import connect, make_tenant, toy_config
 from tests.sync.engine import Both
 
@@ -179,3 +181,34 @@ def test_a_mapping_changed_under_a_run_ends_it_and_the_next_reads_everything(bot
     assert both.task().status == "in_progress"
     assert vendor.items[item.id].state == "qa"
     assert not both.rows(Binding, Binding.owed)
+
+
+def test_a_listing_that_lags_does_not_bring_back_an_item_that_is_gone(both, vendor, runtime, monkeypatch):
+    keep_subscription(runtime, both.id)
+    item = vendor.add(title="Still listed")
+    both.deliver()
+    vendor.edit(item.id, title="Changed, then deleted")
+    removed = vendor.delete(item.id)
+    both.deliver()
+    assert both.binding().state == "ended"
+    monkeypatch.setattr(runtime.registry.get("toy"), "_visible", lambda _self: [removed])
+    assert both.poll().status == "success"
+    assert both.binding().state == "ended"
+
+
+@pytest.mark.parametrize("failing", [True, False])
+def test_a_run_that_another_worker_has_taken_over_is_left_to_it(both, runtime, clock, monkeypatch, failing):
+    from sync import pull as module
+    from sync.leases import hold
+
+    def overtaken(*_args):
+        clock.advance(minutes=10)
+        with hold(runtime, f"pull:{both.id}") as taken:
+            assert taken is not None
+        if failing:
+            raise Transient("The connection was cut.")
+
+    monkeypatch.setattr(module, "_pull_pages", overtaken)
+    assert both.poll() is None
+    (run,) = both.rows(SyncRun)
+    assert run.status == "running"

@@ -249,6 +249,71 @@ def test_a_rate_limit_of_the_account_stops_the_lane_until_its_time(both, vendor,
     assert both.push() == 1
 
 
+def test_an_edit_is_not_undone_by_the_echo_of_the_one_before_it(both, vendor, monkeypatch):
+    item = item_of(both)
+    task_id = both.task().id
+    both.change(task_id, title="First")
+    real = type(vendor).edit
+
+    def overtaken(self, id_, **fields):
+        both.change(task_id, title="Second")
+        both.rt.clock.advance(seconds=1)
+        written = real(self, id_, **fields)
+        monkeypatch.undo()
+        both.deliver()
+        return written
+
+    monkeypatch.setattr(type(vendor), "edit", overtaken)
+    both.push()
+    both.push()
+    assert vendor.items[item.id].title == both.task().title == "Second"
+    assert both.history("lost") == []
+    both.assert_equal()
+
+
+def test_a_write_repeated_after_a_lost_answer_is_no_conflict_with_itself(both, vendor, clock):
+    item_of(both)
+    both.change(both.task().id, title="Ours")
+    vendor.fail("update_task", None)
+    both.push()
+    clock.advance(seconds=6)
+    both.push()
+    assert both.history("lost") == []
+    assert both.binding().base["title"] == ["Ours", "Ours"]
+
+
+def test_an_answer_older_than_what_was_heard_meanwhile_does_not_move_the_base_back(both, vendor, monkeypatch):
+    item = item_of(both)
+    both.change(both.task().id, title="Ours")
+    real = type(vendor).edit
+
+    def changed_again(self, id_, **fields):
+        written = real(self, id_, **fields)
+        monkeypatch.undo()
+        vendor.edit(item.id, title="Theirs, later")
+        both.deliver()
+        return written
+
+    monkeypatch.setattr(type(vendor), "edit", changed_again)
+    both.push()
+    assert both.binding().base["title"] == ["Theirs, later", "Theirs, later"]
+    assert both.task().title == "Theirs, later"
+
+
+def test_a_token_that_can_not_be_renewed_now_lets_the_lane_wait_without_failing(runtime, vendor, tenant, clock):
+    tokens = vendor.auth.issue()
+    ends = (clock() + timedelta(hours=1)).isoformat()
+    credentials = {"access_token": tokens["access_token"], "refresh_token": tokens["refresh_token"], "expires_at": ends}
+    both = Both(runtime, vendor, tenant, connect(runtime, tenant, credentials=credentials))
+    both.create("Waits")
+    clock.advance(hours=2)
+    vendor.auth.failures = [(503, {})]
+    assert both.push() == 0
+    assert both.rows(Integration)[0].next_push_at == clock() + timedelta(seconds=30)
+    clock.advance(seconds=30)
+    assert both.push() == 1
+
+
 # --- creation -----------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from sync.reconcile import (
     fingerprint,
     owed_fields,
     reconcile,
+    with_sent,
 )
 
 BASE = {"title": Agreed("a", "a")}
@@ -236,3 +237,21 @@ def test_a_stale_state_never_moves_anything(base, local, remote, rules):
     assert decision.verdict is Verdict.STALE
     assert not decision.taken
     assert decision.base == base
+
+
+def test_a_value_of_ours_found_there_before_its_answer_came_is_no_edit_of_theirs():
+    base = {"title": Agreed("a", "a", sent=("b",))}
+    local = Local({"title": "c"}, {"title": 1})
+    decision = reconcile(base, local, Remote({"title": RemoteValue("b", "b")}, 2, 99), NO_RULES, watermark=1)
+    (title,) = decision.fields
+    assert (title.outcome, title.reason) == (Outcome.OWE, Reason.CHANGED_HERE)
+    assert decision.base == {"title": Agreed("b", "b")}
+
+
+def test_what_is_on_its_way_is_stored_with_the_base_and_forgotten_when_it_arrived():
+    base = with_sent({"title": Agreed("a", "a")}, {"title": "b"})
+    assert base_to_json(base) == {"title": ["a", "a", ["b"]]}
+    assert base_from_json(base_to_json(base)) == base
+    assert with_sent(base, {"title": "b"}) == base
+    arrived = reconcile(base, Local({"title": "b"}, {}), Remote({"title": RemoteValue("b", "b")}, 2, 0), NO_RULES)
+    assert base_to_json(arrived.base) == {"title": ["b", "b"]}

@@ -17,7 +17,7 @@ from connectors.contract import AuthFailed, RateLimited, Transient
 from core.errors import Conflict, NotFound, Unprocessable
 from core.models import Event, Integration, RateBudget
 from simulation.toy import BASIC, ToyVendor
-from simulation.toy_auth import CLIENT_SECRET
+from simulation.toy.auth import CLIENT_SECRET
 from sync import integrations, oauth
 from sync.credentials import load
 from sync.oauth import PAUSE

@@ -23,9 +23,7 @@ class ConsentPages:
         return [
             Operation("oauth.authorize", "GET", "/authorize", self.authorize),
             Operation("oauth.token", "POST", "/oauth/token", self.token),
-            Operation(
-                "oauth.accessibleResources", "GET", "/oauth/token/accessible-resources", self.resources
-            ),
+            Operation("oauth.accessibleResources", "GET", "/oauth/token/accessible-resources", self.resources),
             Operation("browse", "GET", "/browse/{key}", self.browse),
         ]
 

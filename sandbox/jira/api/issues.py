@@ -103,9 +103,7 @@ def _project(ask: Ask, given: Json) -> Project:
 def _check_parent(ask: Ask, values: Json) -> None:
     subtask = ask.site.issue_types[values["issuetype"]].subtask
     if subtask and values.get("parent") is None:
-        raise JiraError(
-            400, errors={"issuetype": "Issue type is a sub-task but parent issue key or id not specified."}
-        )
+        raise JiraError(400, errors={"issuetype": "Issue type is a sub-task but parent issue key or id not specified."})
 
 
 def _properties(body: Json) -> Json:
@@ -154,9 +152,7 @@ def assign(ask: Ask) -> Reply:
     """PUT /issue/{idOrKey}/assignee: null unassigns, "-1" is the project's default."""
     issue, body = ask.issue(), ask.json()
     if not isinstance(body, dict) or "accountId" not in body:
-        raise JiraError(
-            400, "'accountId' must be the only user identifying query parameter in GDPR strict mode."
-        )
+        raise JiraError(400, "'accountId' must be the only user identifying query parameter in GDPR strict mode.")
     project = ask.site.projects[issue.project]
     try:
         account_id = reading.assignee(ask.site, project, {"accountId": body["accountId"]})
@@ -183,9 +179,7 @@ def list_transitions(ask: Ask) -> Reply:
     rows = [t for t in ask.site.transitions(issue) if wanted in (None, t.id)]
     if ask.account_id is None:
         rows = []
-    return Reply(
-        200, {"expand": "transitions", "transitions": [ask.render.transition(t, with_fields) for t in rows]}
-    )
+    return Reply(200, {"expand": "transitions", "transitions": [ask.render.transition(t, with_fields) for t in rows]})
 
 
 def do_transition(ask: Ask) -> Reply:

@@ -61,18 +61,14 @@ def _search(ask: Ask, body: Json) -> Reply:
     return _answer(ask, body, fields, properties, frozenset(reconcile))
 
 
-def _answer(
-    ask: Ask, body: Json, fields: list[str], properties: list[str], reconcile: frozenset[int]
-) -> Reply:
+def _answer(ask: Ask, body: Json, fields: list[str], properties: list[str], reconcile: frozenset[int]) -> Reply:
     index, jql, token = ask.on.index, body.get("jql", ""), body.get("nextPageToken")
     only_ids = set(fields) <= {"id", "key"}
     limit = ID_PAGE_LIMIT if only_ids else ask.on.settings.search_page_cap
     size = min(body.get("maxResults", DEFAULT_PAGE), limit)
     if size < 1:
         raise JiraError(400, "The value of maxResults must be positive.")
-    bent = {
-        f.kind for f in ask.on.faults.take(PAGE_FAULTS, ask.call.operation, ask.call.method, ask.call.path)
-    }
+    bent = {f.kind for f in ask.on.faults.take(PAGE_FAULTS, ask.call.operation, ask.call.method, ask.call.path)}
     if FaultKind.SHORT_PAGE in bent:
         size = max(1, size // 2)
     page = index.page(ask.searcher(), jql, size, token, reconcile)
@@ -87,9 +83,7 @@ def _answer(
     return Reply(200, answer | _expanded(body.get("expand", ""), fields))
 
 
-def _rendered(
-    ask: Ask, issues: list[Issue], fields: list[str], properties: list[str], only_ids: bool
-) -> list[Json]:
+def _rendered(ask: Ask, issues: list[Issue], fields: list[str], properties: list[str], only_ids: bool) -> list[Json]:
     if only_ids and "key" not in fields and not properties:
         return [{"id": str(issue.id)} for issue in issues]
     render, chosen = ask.render, Chosen.of(fields, "id")

@@ -1,0 +1,95 @@
+"""Schedules from fixed seeds end well, and the simulator itself can be trusted: it is deterministic and explains."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import sync.scope
+from cli.main import app
+from simulation.report import Report
+from simulation.run import VENDORS, explained, run, run_many, seeds_of
+from simulation.schedule import Conditions, Interrupt, Schedule, Step, draw
+from simulation.shrink import shrink
+from simulation.stage import Stage
+from sync.writes import Writer
+
+
+@pytest.mark.parametrize(("vendor", "schedules"), [("toy", 200), ("jira", 20)])
+def test_no_edit_is_lost_nothing_is_doubled_and_all_comes_to_rest(vendor: str, schedules: int) -> None:
+    report = run_many(vendor, seeds_of(42, schedules))
+    assert not report.failures, "\n".join(report.as_lines())
+    assert report.schedules == schedules
+    assert report.edits > schedules
+    assert report.disturbances > schedules / 4
+
+
+def test_a_seed_always_tells_the_same_story() -> None:
+    stories = [run(Stage(VENDORS["toy"]), draw(seed), story=True) for seed in (5, 6, 5)]
+    assert stories[0] == stories[2]
+    assert stories[0] != stories[1]
+
+
+def test_what_was_played_before_does_not_matter() -> None:
+    stage = Stage(VENDORS["toy"])
+    for seed in range(100, 110):
+        run(stage, draw(seed))
+    assert run(stage, draw(5), story=True) == run(Stage(VENDORS["toy"]), draw(5), story=True)
+
+
+def test_every_decision_can_be_made_again_from_what_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    real = sync.scope.reconcile
+
+    def recorded(*args, **named):
+        decision = real(*args, **named)
+        made.append((args, named, decision))
+        return decision
+
+    monkeypatch.setattr(sync.scope, "reconcile", recorded)
+    run_many("toy", seeds_of(43, 60))
+    assert len(made) > 50
+    assert all(real(*args, **named) == decision for args, named, decision in made)
+
+
+def test_starts_do_not_share_their_schedules() -> None:
+    assert set(seeds_of(1, 1000)).isdisjoint(seeds_of(2, 1000))
+
+
+def test_a_failing_schedule_is_made_small_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Writer, "_surely_absent", lambda *_: True)
+    lost = Interrupt("after_call", 0, "cut")
+    padding = (Step("poll"), Step("there_edit", 0, "title", "T1"), Step("hear", wait=5))
+    steps = (*padding, Step("here_create", 0, "title", "Twice"), Step("push", interrupts=(lost,)), Step("drop", 1))
+    steps = (*steps, Step("push", wait=400), *padding)
+    stage = Stage(VENDORS["toy"])
+    failure = run(stage, Schedule(0, Conditions(page=2, skew=3), steps))
+    small = explained(stage, failure)
+    assert any(found.startswith("created_once") for found in small.violations)
+    assert {step.do for step in small.schedule.steps} <= {"here_create", "push", "drop"}
+    assert small.schedule.conditions == Conditions()
+    assert any("cut" in line for line in small.story)
+    told = "\n".join(Report("toy", failures=[small]).as_lines())
+    assert "wrong: created_once" in told
+
+
+def test_shrinking_stops_at_what_is_needed() -> None:
+    steps = tuple(Step("drain", slot, wait=5) for slot in range(9))
+    small = shrink(Schedule(1, Conditions(), steps), lambda schedule: sum(s.slot for s in schedule.steps) >= 8)
+    assert [(step.slot, step.wait) for step in small.steps] == [(8, 0)]
+
+
+def test_the_command_reports_for_scripts() -> None:
+    result = CliRunner().invoke(app, ["simulate", "--schedules", "20", "--seed", "3", "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["schedules"], report["violations"], report["failures"]) == (20, 0, [])
+
+
+def test_the_command_tells_the_story_of_one_schedule() -> None:
+    result = CliRunner().invoke(app, ["simulate", "--schedule", "3000004"])
+    assert result.exit_code == 0, result.output
+    assert "quiet" in result.stdout
+    assert "0 violations" in result.stdout
