@@ -164,6 +164,13 @@ def test_a_late_message_does_not_bring_back_what_was_deleted(stage: Stage) -> No
     assert world.rows("SELECT state FROM binding") == [("ended",)]
 
 
+def test_an_item_restored_while_its_end_was_being_written_down_stays_tied(toy: Stage) -> None:
+    restored = while_("after_call", 0, Step("there_restore"), DROP, Step("sync"))
+    world = ends_well(toy, Step("there_delete"), DELIVER, Step("drain", interrupts=(restored,)))
+    assert world.rows("SELECT state FROM binding") == [("bound",)]
+    assert task(world, "status") == "backlog"
+
+
 def test_an_item_born_and_deleted_before_anybody_looked_leaves_no_task_behind(stage: Stage) -> None:
     world = ends_well(
         stage,
