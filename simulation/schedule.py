@@ -95,10 +95,19 @@ class Schedule:
 WAITS = (0, 0, 0, 1, 5, 20, 65, 65, 400, 3 * 3600)
 """Seconds before a step: at once, within a lease, just past one, past a poll, hours later."""
 
-PEOPLE = {"here_edit": 26, "there_edit": 26, "here_create": 9, "there_create": 5, "there_move": 3, "there_delete": 4,
-          "there_restore": 3}  # fmt: skip
+PEOPLE = {
+    "here_edit": 26,
+    "there_edit": 26,
+    "here_create": 9,
+    "there_create": 5,
+    "there_move": 3,
+    "there_delete": 4,
+    "there_restore": 3,
+}
 NETWORK = {"deliver": 12, "deliver_one": 9, "double": 3, "drop": 6, "replay": 4}
 WORKERS = {"hear": 14, "drain": 8, "push": 22, "poll": 9, "tick": 5, "sync": 2, "expire": 2}
+"""What happens, and how often: edits and their writing most, since there most can go wrong."""
+
 RULES = (
     (),
     (("title", Rule.PLATFORM), ("status", Rule.EXTERNAL)),
