@@ -103,6 +103,15 @@ def violations(world: World) -> list[str]:
     return [f"{check.__name__}: {found}" for check in CHECKS for found in check(outcome)]
 
 
+def ending(world: World) -> Iterator[str]:
+    """How a world ended, for its story: every pair, and what its history says."""
+    for pair in Outcome(world).pairs:
+        yield f"{pair.task_id} ({pair.state}) here:  {dict(pair.task)}"
+        yield f"{pair.item_id} there: {dict(pair.item.values) if pair.item else None}"
+        for line in pair.history:
+            yield f"  {line}"
+
+
 def fingerprint(world: World) -> object:
     """What must not change any more once a world is at rest."""
     return (

@@ -221,6 +221,7 @@ class SimulatedTransport(Transport):
         if self.database.driver.in_transaction:
             self.calls_in_transactions.append(operation)
         self.pass_time()
+        self.machine.note(f"call {operation}")
         instead = self.machine.moment("before_call", operation) or self.down()
         if "token" in operation and self.machine.running:
             self.machine.running[-1].used_token = True

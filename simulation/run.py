@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from simulation.invariants import fingerprint, violations
+from simulation.invariants import ending, fingerprint, violations
 from simulation.jiraside import JiraSide
 from simulation.machine import Runaway
 from simulation.quiet import Unrest, come_to_rest, tell_again
@@ -43,6 +43,9 @@ def run(
             found.append("at_rest: telling everything once more changed something")
     except (Unrest, Runaway) as error:
         found = [f"at_rest: {error}"]
+    if story:
+        for line in ending(world):
+            world.tell(line)
     by_people = [change.by_people for change in world.vendor.journal()]
     here = len(world.rows("SELECT 1 FROM task_history WHERE by LIKE 'USR%'"))
     return Result(
