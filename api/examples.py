@@ -85,6 +85,7 @@ INTEGRATION: Example = INTEGRATION_LISTED | {
     "capabilities": [],
     "has_credentials": True,
     "webhook_url": None,
+    "warnings": [],
 }
 INTEGRATION_DETAIL: Example = INTEGRATION | {
     "sync_history": [

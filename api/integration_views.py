@@ -45,10 +45,18 @@ class Account(View):
     name: str | None
 
 
+class ConfigWarning(View):
+    """Something in a configuration that may not be meant so."""
+
+    path: str = Field(examples=["config.status_out.in_review"])
+    text: str = Field(examples=["no status of APEX means in_review, so it can't be written there: …"])
+
+
 class IntegrationRecord(IntegrationListed):
     """An integration. Its credentials are never shown."""
 
     config: dict[str, Any]
+    warnings: list[ConfigWarning] = Field(description="What may be wrong with `config`, by the vendor's own words.")
     status_reason: Reason | None = Field(description="Why it has its status.")
     sync_reason: Reason | None = Field(description="Why it has its sync status.")
     account: Account | None
@@ -67,6 +75,7 @@ class IntegrationRecord(IntegrationListed):
         return {
             **IntegrationListed.of(integration).model_dump(),
             "config": integration.config,
+            "warnings": [ConfigWarning(**warning) for warning in integration.config_warnings],
             "status_reason": reason(integration.status_code, integration.status_text),
             "sync_reason": reason(integration.sync_code, integration.sync_text),
             "account": Account(id=account_id, name=integration.account_name) if account_id else None,

@@ -217,6 +217,24 @@ class Account:
     learned: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class VendorValue:
+    """One status or priority that items can have: the vendor's id and name, and what it means under the config."""
+
+    id: str
+    name: str
+    here: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The words of one mapped container: every status and priority its items can have."""
+
+    container: str
+    statuses: Sequence[VendorValue]
+    priorities: Sequence[VendorValue]
+
+
 # --- webhooks ---------------------------------------------------------------------------------------
 
 
@@ -406,6 +424,10 @@ class TaskSyncConfig(Config):
     conflict: dict[str, Rule] = Field(default_factory=dict, description="Field -> who wins; `latest` where unsaid.")
     poll_seconds: int = Field(300, ge=5, le=86_400)
 
+    told_apart: ClassVar[tuple[Status, ...]] = ()
+    """Statuses that may be written as one vendor status, because the connector tells them apart by something else (a
+    resolution); what only has the status is read as the first."""
+
 
 class Credentials(BaseModel):
     """Base of every credential model. Secrets are `SecretStr`, so they show as stars in any repr."""
@@ -566,6 +588,15 @@ class UserDirectory(Protocol):
 
 
 @runtime_checkable
+class TaskVocabulary(Protocol):
+    """The vendor tells its words, so that a mapping can be checked when it is configured."""
+
+    def vocabularies(self) -> Iterable[Vocabulary]:
+        """One for each container of the config. Raises NotFound, Forbidden or Rejected for one that can't be read."""
+        ...
+
+
+@runtime_checkable
 class WebhookReceiver(Protocol):
     """Deliveries can be believed and read. Pure: called on the class, without credentials or network."""
 
@@ -606,6 +637,7 @@ CAPABILITIES: Mapping[str, type] = {
     "task_source": TaskSource,
     "task_sink": TaskSink,
     "users": UserDirectory,
+    "vocabulary": TaskVocabulary,
     "webhooks": WebhookReceiver,
     "webhook_subscriptions": WebhookSubscriber,
 }

@@ -11,12 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from connectors.contract import TASK_FIELDS, Config, Connector, Credentials, TaskSyncConfig
+from connectors.contract import Config, Connector, Credentials, TaskSyncConfig
 from connectors.redaction import Redactor
 from connectors.registry import Registry, UnknownType
 from core.errors import Unprocessable
 from core.models import ProjectLabel, ServiceLine, Workspace
 from core.workspaces import settings_of
+from sync.lint import contradictions, listed
 
 SHORTEST_SECRET = 4
 """Shorter texts are no secrets, and replacing them would make an error unreadable."""
@@ -37,9 +38,9 @@ def parse_config(connector: type[Connector], given: Mapping[str, Any]) -> Config
     except ValidationError as error:
         raise Unprocessable(_listed("config", error)) from None
     if isinstance(config, TaskSyncConfig):
-        wrong = list(_lint(config))
+        wrong = list(contradictions(config))
         if wrong:
-            raise Unprocessable("; ".join(wrong))
+            raise Unprocessable(listed(wrong))
     return config
 
 
@@ -88,22 +89,6 @@ def check_mappings(session: Session, workspace: Workspace, config: Config) -> No
             label = session.get(ProjectLabel, mapping.project_id)
             if label is None or label.organization_id != workspace.organization_id:
                 raise Unprocessable(f"{path}.project_id: {mapping.project_id} is not a Project of this organization.")
-
-
-def _lint(config: TaskSyncConfig) -> Iterable[str]:
-    """Mappings must be stable there and back: what we send for a value must be read back as that value."""
-    for name in config.conflict:
-        if name not in TASK_FIELDS:
-            yield f"config.conflict.{name}: not a shared field; those are {', '.join(TASK_FIELDS)}"
-    pairs = (("status", config.status_out, config.status_map), ("priority", config.priority_out, config.priority_map))
-    for field, out, back in pairs:
-        for ours, theirs in out.items():
-            read = back.get(theirs, ours)
-            if read != ours:
-                yield (
-                    f"config.{field}_out.{ours}: {theirs!r} is sent for {ours}, but config.{field}_map reads it back "
-                    f"as {read}"
-                )
 
 
 def _listed(root: str, error: ValidationError) -> str:

@@ -6,7 +6,7 @@ events, audit data or reprs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +27,9 @@ from connectors.contract import (
     Forbidden,
     OAuthFacts,
     RateLimited,
+    TaskVocabulary,
     Transient,
+    Vocabulary,
 )
 from connectors.http import Budget, HttpClient, Unlimited
 from core.errors import Conflict, Unprocessable
@@ -147,16 +149,24 @@ def build(
     return Connection(connector(context), http)
 
 
-def check(rt: Runtime, connector: type[Connector], config: Config, mode: str, values: Mapping[str, Any]) -> Account:
-    """Prove with the vendor that credentials work, before anything is stored.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the vendor said: who the credentials speak for, and the words of what is mapped (where it tells them)."""
+
+    account: Account
+    vocabularies: Sequence[Vocabulary]
+
+
+def check(rt: Runtime, connector: type[Connector], config: Config, mode: str, values: Mapping[str, Any]) -> Checked:
+    """Prove with the vendor that credentials work, before anything is stored, and learn its words.
 
     Raises Unprocessable when they do not, Conflict when the vendor can't say now, ConsentPending as the connector does.
     """
     name = connector.manifest.name
-    # There may be no integration yet whose budget could be used, and it is one call.
+    # There may be no integration yet whose budget could be used, and it is a call or a few.
     connection = build(rt, connector, config, mode, values, Unlimited())
     try:
-        account: Account = connection.connector.check()
+        return Checked(connection.connector.check(), words(connection))
     except ConsentPending:
         raise
     except (AuthFailed, Forbidden) as error:
@@ -165,7 +175,12 @@ def check(rt: Runtime, connector: type[Connector], config: Config, mode: str, va
         raise Conflict(f"{name} can't be reached now, so nothing was saved; try again later: {error.text}") from None
     except ConnectorError as error:
         raise Unprocessable(f"{name} does not accept this configuration: {error.text}") from None
-    return account
+
+
+def words(connection: Connection) -> Sequence[Vocabulary]:
+    """The vendor's words for what is mapped; none where it does not tell. Raises what the connector raises."""
+    connector = connection.connector
+    return tuple(connector.vocabularies()) if isinstance(connector, TaskVocabulary) else ()
 
 
 def learn(values: Mapping[str, Any], account: Account) -> dict[str, Any]:

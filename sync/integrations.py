@@ -7,7 +7,7 @@ transaction; what was read before the call is compared after it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,11 +17,22 @@ from sqlalchemy import Text, cast, delete, or_, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.orm import Session
 
-from connectors.contract import Account, Config, Connector, ConnectorError, ConsentPending, TaskSyncConfig
+from connectors.contract import (
+    Account,
+    Config,
+    Connector,
+    ConnectorError,
+    ConsentPending,
+    Rejected,
+    TaskSyncConfig,
+    Vocabulary,
+)
+from connectors.contract import Forbidden as ForbiddenThere
+from connectors.contract import NotFound as NotFoundThere
 from connectors.contract import capabilities as capabilities_of
 from connectors.http import Unlimited
 from core import ids
-from core.errors import Conflict, NotFound, PlatformError
+from core.errors import Conflict, NotFound, PlatformError, Unprocessable
 from core.models import (
     Binding,
     Credential,
@@ -36,9 +47,11 @@ from core.models import (
 from core.vault import VaultError
 from sync import lifecycle, tokens
 from sync.configuration import check_mappings, connector_class, parse_config, parse_credentials, stored_form
-from sync.credentials import awaits_consent, build, check, learn, load, save
+from sync.credentials import awaits_consent, build, check, learn, load, save, words
+from sync.lint import Finding, as_json, judge, listed
 from sync.pull import new_run
 from sync.runtime import Lane, Runtime
+from sync.sessions import configured, with_refresh
 from sync.subscriptions import registered
 
 log = structlog.get_logger()
@@ -58,6 +71,7 @@ class _Proof:
     values: Mapping[str, Any] = field(repr=False)
     account: Account | None
     pending: tuple[str, str] | None = None
+    warnings: Sequence[Finding] = ()
 
 
 # --- connect ------------------------------------------------------------------------------------------
@@ -115,6 +129,7 @@ def _new(
         name=name,
         status="pending_auth",
         config=stored_form(config),
+        config_warnings=[],
         capabilities=list(capabilities_of(connector)),
         routes=_routes(config),
         mapping_rev=1,
@@ -137,10 +152,21 @@ def _prove(rt: Runtime, connector: type[Connector], config: Config, given: Mappi
         text = f"Somebody has to give consent at {connector.manifest.name}: open the address from oauth/start."
         return _Proof(mode, values, None, ("consent_needed", text))
     try:
-        account = check(rt, connector, config, mode, values)
+        checked = check(rt, connector, config, mode, values)
     except ConsentPending as pending:
         return _Proof(mode, values, None, (pending.code, pending.text))
-    return _Proof(mode, learn(values, account), account)
+    warnings = _judged(config, checked.vocabularies)
+    return _Proof(mode, learn(values, checked.account), checked.account, warnings=warnings)
+
+
+def _judged(config: Config, vocabularies: Sequence[Vocabulary]) -> Sequence[Finding]:
+    """The warnings about the mappings. Raises Unprocessable for what can't be right."""
+    if not isinstance(config, TaskSyncConfig):
+        return ()
+    judgement = judge(config, vocabularies)
+    if judgement.errors:
+        raise Unprocessable(listed(judgement.errors))
+    return judgement.warnings
 
 
 def _keep(
@@ -149,6 +175,7 @@ def _keep(
     """Store the credentials, and start the integration if they are proven."""
     model = connector.manifest.credentials[proof.mode].model_validate(proof.values)
     save(rt, session, integration.id, proof.mode, proof.values, model)
+    integration.config_warnings = as_json(proof.warnings)
     if proof.account is not None:
         lifecycle.activate(session, integration, proof.account, actor, rt)
         return
@@ -199,6 +226,7 @@ def update(
     with rt.db.read() as session:
         check_mappings(session, workspace, parsed)
     proof = _prove(rt, connector, parsed, credentials) if credentials is not None else None
+    warnings = _looked_at(rt, current, connector, parsed) if proof is None else None
     with rt.db.write() as session:
         row = lifecycle.locked(session, integration.id)
         if row.status == "disconnected" or row.config != current.config:
@@ -212,6 +240,8 @@ def update(
             changed.append("credentials")
         elif "config" in changed and row.account_id is not None:
             lifecycle.refuse_double(session, row, row.account_id)
+        if warnings is not None:
+            row.config_warnings = as_json(warnings)
         if changed:
             row.updated_at = rt.clock()
             lifecycle.record(session, row, "integration.updated", actor, {"fields": changed}, rt)
@@ -219,6 +249,32 @@ def update(
     if changed != ["name"]:
         _ring(rt, row)
     return row
+
+
+def _looked_at(
+    rt: Runtime, integration: Integration, connector: type[Connector], config: Config
+) -> Sequence[Finding] | None:
+    """The warnings about a changed config; None where there is nothing new to be said. Raises Unprocessable.
+
+    A vendor that can't be asked now does not stand in the way: that is a warning itself.
+    """
+    if integration.status != "active" or not _changed_keys(integration, config) - PACE_ONLY:
+        return None
+    try:
+        vocabularies = with_refresh(
+            rt, integration.id, Lane.PUSH, lambda session: words(configured(rt, session, connector, config))
+        )
+    except (NotFoundThere, ForbiddenThere, Rejected) as error:
+        raise Unprocessable(f"{connector.manifest.name} does not accept this configuration: {error.text}") from None
+    except (ConnectorError, PlatformError) as error:
+        text = f"could not be compared with {connector.manifest.name}'s own words now: {error}"
+        return [Finding("config", text)]
+    return _judged(config, vocabularies)
+
+
+def _changed_keys(row: Integration, config: Config) -> set[str]:
+    wanted = stored_form(config)
+    return {key for key in {*row.config, *wanted} if row.config.get(key) != wanted.get(key)}
 
 
 def _present(rt: Runtime, integration_id: str) -> tuple[Integration, Workspace]:
@@ -233,11 +289,10 @@ def _present(rt: Runtime, integration_id: str) -> tuple[Integration, Workspace]:
 
 def _reconfigure(rt: Runtime, session: Session, row: Integration, config: Config) -> list[str]:
     """Set the config. Returns ["config"] if it changed."""
-    wanted = stored_form(config)
-    keys = {key for key in {*row.config, *wanted} if row.config.get(key) != wanted.get(key)}
+    keys = _changed_keys(row, config)
     if not keys:
         return []
-    row.config = wanted
+    row.config = stored_form(config)
     row.routes = _routes(config)
     row.poll_seconds = _poll_seconds(config)
     if keys - PACE_ONLY:

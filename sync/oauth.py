@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,17 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from sqlalchemy import delete
 
-from connectors.contract import AuthFailed, Connector, ConnectorError, ConsentPending, OAuthFacts, Transient
+from connectors.contract import (
+    AuthFailed,
+    Config,
+    Connector,
+    ConnectorError,
+    ConsentPending,
+    OAuthFacts,
+    TaskSyncConfig,
+    Transient,
+    Vocabulary,
+)
 from core.access import digest
 from core.errors import BadRequest, Conflict, Forbidden, NotFound
 from core.models import Credential, Integration, OAuthAttempt
@@ -25,6 +36,7 @@ from sync import lifecycle
 from sync.configuration import connector_class, parse_config
 from sync.credentials import Opened, check, endpoints, learn, load, oauth_facts, save, with_app
 from sync.leases import Lease, LeaseLost, hold
+from sync.lint import Finding, as_json, judge
 from sync.runtime import Lane, Runtime
 from sync.tokens import GrantRefused, Tokens, ask, merged, plain
 
@@ -182,9 +194,10 @@ def _connect(
     """Prove the new tokens, store them and start the integration."""
     config = parse_config(connector, integration.config)
     try:
-        account = check(rt, connector, config, before.mode, values)
+        checked = check(rt, connector, config, before.mode, values)
     except ConsentPending as pending:
         raise Conflict(f"{connector.manifest.name} has not confirmed yet: {pending.text}") from None
+    account = checked.account
     facts = oauth_facts(connector, before.mode)
     assert facts is not None
     if tokens.scopes and not account.scopes and not account.missing_scopes:
@@ -199,11 +212,20 @@ def _connect(
             raise Conflict(f"The credentials of {row.id} were replaced meanwhile. Start the authorization again.")
         model = connector.manifest.credentials[before.mode].model_validate(values)
         save(rt, session, row.id, before.mode, values, model)
+        row.config_warnings = as_json(_said_of(config, checked.vocabularies))
         lifecycle.activate(session, row, account, actor, rt)
         row.updated_at = rt.clock()
         lifecycle.audit(session, row, "integration.authorized", actor, None, {"account": account.name}, rt)
     rt.ring(Lane.PULL, row.id)
     return row
+
+
+def _said_of(config: Config, vocabularies: Sequence[Vocabulary]) -> list[Finding]:
+    """All that is wrong with the mappings. The consent was given and must not be lost for it: nothing is refused."""
+    if not isinstance(config, TaskSyncConfig):
+        return []
+    judgement = judge(config, vocabularies)
+    return [*judgement.errors, *judgement.warnings]
 
 
 # --- refresh ------------------------------------------------------------------------------------------

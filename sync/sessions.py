@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import update
 
-from connectors.contract import AuthFailed, BadPayload, RateLimited, Transient
-from connectors.http import HttpClient
+from connectors.contract import AuthFailed, BadPayload, Config, Connector, RateLimited, Transient
+from connectors.http import Budget, HttpClient
 from core.errors import Conflict, NotFound
 from core.models import Integration
 from sync import lifecycle, oauth
 from sync.budget import SharedBudget, UnspentBudget
 from sync.configuration import connector_class, parse_config
-from sync.credentials import Opened, build, load, oauth_facts
+from sync.credentials import Connection, Opened, build, load, oauth_facts
 from sync.runtime import Lane, Runtime
 
 T = TypeVar("T")
@@ -41,6 +41,7 @@ class Session:
     connector: Any
     config: Any
     http: HttpClient
+    budget: Budget
     credential_version: int
 
     def clock_offset(self) -> timedelta:
@@ -64,7 +65,7 @@ def open_session(
     config = parse_config(connector, integration.config)
     budget = SharedBudget(rt, integration.id, connector.manifest.rates, lane)
     connection = build(rt, connector, config, opened.mode, opened.values, budget)
-    session = Session(integration, connection.connector, config, connection.http, opened.version)
+    session = Session(integration, connection.connector, config, connection.http, budget, opened.version)
     yield session
     _remember_clock(rt, session)
 
@@ -81,8 +82,16 @@ def open_to_look(rt: Runtime, integration_id: str) -> Session:
         )
     connector = connector_class(rt.registry, integration.type)
     config = parse_config(connector, integration.config)
-    connection = build(rt, connector, config, opened.mode, opened.values, UnspentBudget(rt, integration.id))
-    return Session(integration, connection.connector, config, connection.http, opened.version)
+    budget = UnspentBudget(rt, integration.id)
+    connection = build(rt, connector, config, opened.mode, opened.values, budget)
+    return Session(integration, connection.connector, config, connection.http, budget, opened.version)
+
+
+def configured(rt: Runtime, session: Session, connector: type[Connector], config: Config) -> Connection:
+    """The session's credentials and client under another config, to look what the vendor says of it."""
+    with rt.db.read() as transaction:
+        opened = load(rt, transaction, session.integration)
+    return build(rt, connector, config, opened.mode, opened.values, session.budget)
 
 
 def with_refresh(rt: Runtime, integration_id: str, lane: Lane, work: Callable[[Session], T]) -> T:

@@ -29,7 +29,7 @@ from connectors.contract import (
 )
 from connectors.http import Response
 from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
-from connectors.jira.mapping import FIELDS, PROPERTY, Issue, Transition, User
+from connectors.jira.mapping import FIELDS, PROPERTY, Issue, Named, Transition, User, VendorStatus
 
 ACCOUNT_HEADER = "x-aaccountid"
 """On every answer Jira gave to somebody; an answer without it was given to nobody in particular."""
@@ -113,6 +113,17 @@ class AdminWebhook(msgspec.Struct):
 
 class _Issues(msgspec.Struct):
     issues: list[Issue]
+
+
+class _KindStatuses(msgspec.Struct):
+    """The statuses of one issue type."""
+
+    statuses: list[VendorStatus]
+
+
+class _Priorities(msgspec.Struct, rename="camel"):
+    values: list[Named]
+    is_last: bool = True
 
 
 class _Count(msgspec.Struct):
@@ -250,6 +261,21 @@ class JiraClient:
         """Whether the account can see the project."""
         response = self._call("GET", f"/project/{project}", allow=(404,))
         return response.status == 200 and ACCOUNT_HEADER in response.headers
+
+    def statuses(self, project: str) -> list[VendorStatus]:
+        """Every status that issues of the project can have, whatever their type. Raises NotFound."""
+        kinds = self._call("GET", f"/project/{project}/statuses").decode(list[_KindStatuses])
+        return list({status.id: status for kind in kinds for status in kind.statuses}.values())
+
+    def priorities(self) -> list[Named]:
+        """The site's priorities, most urgent first."""
+        found: list[Named] = []
+        while True:
+            params = {"startAt": len(found), "maxResults": 50}
+            page = self._call("GET", "/priority/search", params=params).decode(_Priorities)
+            found += page.values
+            if page.is_last or not page.values:
+                return found
 
     def assignable(self, project: str, query: str) -> list[User]:
         """People who may be given issues of the project, found by the start of name or address."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Literal, Self, TypeVar
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors.contract import Credentials, Priority, Status, TaskSyncConfig
-
-T = TypeVar("T", Status, Priority)
+from connectors.contract import Credentials, Status, TaskSyncConfig
 
 _KEY = re.compile(r"[A-Z][A-Z0-9_]{1,254}")
 
@@ -36,6 +34,8 @@ class JiraConfig(TaskSyncConfig):
         "relative", description="How polls name their start: minutes ago, or a time in the account's own zone."
     )
 
+    told_apart: ClassVar[tuple[Status, ...]] = (Status.DONE, Status.CANCELLED)  # by the resolution
+
     @field_validator("site_url")
     @classmethod
     def _is_a_site(cls, value: str) -> str:
@@ -53,34 +53,10 @@ class JiraConfig(TaskSyncConfig):
                 raise ValueError(f"{project.external!r} is not a project key; Jira shows it before the number: APEX-12")
         return self
 
-    @model_validator(mode="after")
-    def _maps_are_stable(self) -> Self:
-        """What is written as one of our values must read back as that value."""
-        _stable("status", self.status_map, self.status_out, may_share={Status.DONE, Status.CANCELLED})
-        _stable("priority", self.priority_map, self.priority_out, may_share=set())
-        return self
-
 
 def _near(host: str) -> bool:
     """This machine or a name without a domain: a sandbox. Everything public is https only."""
     return "." not in host or host.startswith("127.")
-
-
-def folded(name: str) -> str:
-    """A vendor's name as names are compared: any case, either apostrophe."""
-    return name.strip().casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-
-
-def _stable(what: str, read: dict[str, T], written: dict[T, str], may_share: set[T]) -> None:
-    back = {folded(name): value for name, value in read.items()}
-    taken: dict[str, T] = {}
-    for value, name in written.items():
-        if back.get(folded(name), value) is not value:
-            text = f"{what}_out writes {value} as {name!r}, but {what}_map reads {name!r} as {back[folded(name)]}"
-            raise ValueError(f"{text}; make them agree")
-        other = taken.setdefault(folded(name), value)
-        if other is not value and {other, value} != may_share:
-            raise ValueError(f"{what}_out writes both {other} and {value} as {name!r}, which can't be told apart again")
 
 
 class OAuthCredentials(Credentials):

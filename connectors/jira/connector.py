@@ -31,7 +31,9 @@ from connectors.contract import (
     TaskDraft,
     TaskPage,
     TaskWritten,
+    VendorValue,
     Verified,
+    Vocabulary,
 )
 from connectors.jira import jql, webhook
 from connectors.jira.client import JiraClient, Page, Webhook
@@ -195,6 +197,19 @@ class JiraConnector:
     def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
         """A transition for the status, one PUT for the rest."""
         return self._writer.update(external_id, changes, expected)
+
+    # --- TaskVocabulary -----------------------------------------------------------------------------
+
+    def vocabularies(self) -> Iterator[Vocabulary]:
+        """The statuses of each mapped project, whatever the issue type, and the site's priorities."""
+        reader = self._reader
+        priorities = [
+            VendorValue(one.id, one.name, str(reader.priority(one).here)) for one in self._client.priorities()
+        ]
+        for project in self._projects:
+            found = self._client.statuses(project)
+            statuses = [VendorValue(one.id, one.name, str(reader.status(one).here)) for one in found]
+            yield Vocabulary(project, statuses, priorities)
 
     # --- UserDirectory ------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ import msgspec
 
 from connectors.contract import BadPayload, Priority, RemoteTask, RemoteUser, RemoteValue, Status
 from connectors.jira.adf import Node
-from connectors.jira.config import JiraConfig, folded
+from connectors.jira.config import JiraConfig
 from connectors.jira.markdown import Markdown, to_markdown
+from connectors.words import folded, priorities, statuses
 
 FIELDS = (
     "summary",
@@ -194,14 +195,8 @@ class Reader:
 
     def __init__(self, config: JiraConfig) -> None:
         self._site = config.site_url
-        self._status_map = {folded(name): value for name, value in config.status_map.items()}
-        self._priority_map = {folded(name): value for name, value in config.priority_map.items()}
-        # What we write reads back as what it was. Of two statuses that share a name the resolution tells.
-        written = {value: folded(name) for value, name in config.status_out.items()}
-        if written.get(Status.DONE) == written.get(Status.CANCELLED):
-            written.pop(Status.CANCELLED, None)
-        self._written = {name: value for value, name in written.items()}
-        self._priorities = PRIORITIES | {folded(name): value for value, name in config.priority_out.items()}
+        self._statuses = statuses(config)
+        self._priorities = priorities(config)
         self._made: dict[tuple[str, str, str, str], RemoteValue] = {}
 
     def task(self, issue: Issue) -> RemoteTask:
@@ -243,10 +238,10 @@ class Reader:
 
     def _status(self, status: VendorStatus, resolution: str) -> Status:
         name, category = folded(status.name), CATEGORIES.get(status.category.key, Status.BACKLOG)
-        told = self._status_map.get(status.id) or self._status_map.get(name)
+        told = self._statuses.told(status.id, status.name)
         if told:
             return told
-        written = self._written.get(status.id) or self._written.get(name)
+        written = self._statuses.back(status.id, status.name)
         if (written or category) is Status.DONE:
             return Status.CANCELLED if {name, folded(resolution)} & CANCELLED else Status.DONE
         if category is Status.IN_PROGRESS and any(word in name for word in REVIEW_WORDS):
@@ -260,14 +255,8 @@ class Reader:
         key = ("priority", priority.id, priority.name, "")
         made = self._made.get(key)
         if made is None:
-            name = folded(priority.name)
-            here = (
-                self._priority_map.get(priority.id)
-                or self._priority_map.get(name)
-                or self._priorities.get(priority.id)
-                or self._priorities.get(name)
-                or Priority.MEDIUM
-            )
+            usual = PRIORITIES.get(folded(priority.name), Priority.MEDIUM)
+            here = self._priorities.here(priority.id, priority.name, usual)
             made = self._made[key] = RemoteValue(here.value, f"{priority.id}:{here}")
         return made
 

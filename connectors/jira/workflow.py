@@ -10,8 +10,9 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from connectors.contract import RemoteValue, Status
-from connectors.jira.config import JiraConfig, folded
+from connectors.jira.config import JiraConfig
 from connectors.jira.mapping import CANCELLED, FieldMeta, Reader, Transition
+from connectors.words import folded, names
 
 RESOLUTION = "resolution"
 
@@ -37,12 +38,12 @@ class Way(NamedTuple):
 def best_way(transitions: Sequence[Transition], target: Status, reader: Reader, config: JiraConfig) -> Way | None:
     """The transition to take for a target: one that asks for nothing we can't give, to the configured status, with
     the fewest required fields, then the lowest id."""
-    wanted = folded(config.status_out.get(target, ""))
+    wanted = config.status_out.get(target, "")
 
     def rank(way: Way) -> tuple[bool, bool, int, int]:
         to = way.transition.to
         required = sum(meta.required for meta in (way.transition.fields or {}).values())
-        return bool(way.missing), wanted not in (to.id, folded(to.name)), required, int(way.transition.id)
+        return bool(way.missing), not names(wanted, to.id, to.name), required, int(way.transition.id)
 
     ways = [
         way for t in transitions if t.is_available and (way := _way(t, target, reader, config)).lands.here == target

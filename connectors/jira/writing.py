@@ -27,7 +27,7 @@ from connectors.contract import (
 from connectors.jira import jql
 from connectors.jira.adf import from_markdown
 from connectors.jira.client import ErrorBody, JiraClient
-from connectors.jira.config import JiraConfig, folded
+from connectors.jira.config import JiraConfig
 from connectors.jira.history import SENT_AS, overwritten
 from connectors.jira.mapping import (
     PRIORITY_NAMES,
@@ -44,6 +44,7 @@ from connectors.jira.mapping import (
 )
 from connectors.jira.markdown import canonical
 from connectors.jira.workflow import Way, best_way, next_hop
+from connectors.words import names
 
 log = structlog.get_logger(__name__)
 
@@ -262,7 +263,7 @@ class Writer:
         if "priority" in fields:
             name = self._priority_name(Priority(str(value)))
             held = issue.fields.priority
-            same = held is not None and folded(name) in (held.id, folded(held.name))
+            same = held is not None and names(name, held.id, held.name)
             outcome.sent["priority"] = self._reader.priority(held if same else Named(name, name)).there
 
     def _status_of(self, issue: Issue) -> RemoteValue:

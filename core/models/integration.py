@@ -17,6 +17,7 @@ class Integration(Base):
     status        active | pending_auth | error | disconnected; `status_code`/`status_text` say why
     sync_status   healthy | degraded | failed; `sync_code`/`sync_text` say why
     hook_id       the unguessable part of its webhook URL
+    config_warnings  what may be wrong with the config, as of its last comparison with the vendor: [{path, text}]
     capabilities  what its connector can do, as of the last save (names of the connector contract)
     routes        where new tasks go: [{external, service_line_id, project_id, create}], from the config
     mapping_rev   raised when the mapping or the known people change: every item is then looked at once more
@@ -37,6 +38,7 @@ class Integration(Base):
     status_code: Mapped[str | None] = mapped_column(Text)
     status_text: Mapped[str | None] = mapped_column(Text)
     config: Mapped[dict[str, Any]]
+    config_warnings: Mapped[list[Any]] = mapped_column(server_default="[]")
     capabilities: Mapped[list[Any]]
     routes: Mapped[list[Any]]
     mapping_rev: Mapped[int] = mapped_column(default=1)

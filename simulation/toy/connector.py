@@ -46,7 +46,9 @@ from connectors.contract import (
     TaskPage,
     TaskSyncConfig,
     TaskWritten,
+    VendorValue,
     Verified,
+    Vocabulary,
     WebhookFacts,
 )
 from simulation.toy.vendor import API, PRIORITIES, STATES, ToyHook, ToyItem, ToyVendor
@@ -183,6 +185,15 @@ class ToyConnector:
             raise Conflict(f"{before.key} has changed meanwhile.")
         return before, self.vendor.edit(id_, **fields)
 
+    # --- TaskVocabulary ---
+
+    def vocabularies(self) -> Sequence[Vocabulary]:
+        config = self.context.config
+        states, urgencies = _values(config.status_map, STATES), _values(config.priority_map, PRIORITIES)
+        return self._call(
+            "vocabularies", lambda: [Vocabulary(project.external, states, urgencies) for project in config.projects]
+        )
+
     # --- UserDirectory ---
 
     def find_user(self, email: str, container: str) -> RemoteUser | None:
@@ -302,8 +313,8 @@ class ToyConnector:
 
 def to_remote(item: Mapping[str, Any], config: TaskSyncConfig) -> RemoteTask:
     """An item's JSON as the contract's value."""
-    status = config.status_map.get(item["state"]) or STATES[item["state"]]
-    priority = config.priority_map.get(item["priority"]) or PRIORITIES[item["priority"]]
+    status = _meaning(config.status_map, STATES, item["state"])
+    priority = _meaning(config.priority_map, PRIORITIES, item["priority"])
     return RemoteTask(
         external_id=item["id"],
         key=item["key"],
@@ -320,6 +331,14 @@ def to_remote(item: Mapping[str, Any], config: TaskSyncConfig) -> RemoteTask:
         assignee=RemoteUser(**item["assignee"]) if item["assignee"] else None,
         create_key=item["create_key"],
     )
+
+
+def _meaning(mapped: Mapping[str, Any], table: Mapping[str, Any], there: str) -> Any:
+    return mapped.get(there) or table[there]
+
+
+def _values(mapped: Mapping[str, Any], table: Mapping[str, Any]) -> list[VendorValue]:
+    return [VendorValue(there, there, _meaning(mapped, table, there)) for there in table]
 
 
 def _ours(name: str) -> str:

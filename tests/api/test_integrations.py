@@ -133,6 +133,17 @@ def test_the_same_project_twice_is_a_conflict(api: TestClient, tenant: Tenant) -
     assert error_of(api.post("/v1/integrations", json=body(tenant)))["code"] == "conflict"
 
 
+def test_what_may_be_wrong_with_the_config_is_in_the_answer(api: TestClient, tenant: Tenant) -> None:
+    made = create(api, tenant, config=toy_config(tenant, status_map={"inqa": "in_review"}))
+    [warning] = made["warnings"]
+    assert warning["path"] == "config.status_map.inqa"
+    assert "does nothing" in warning["text"]
+    shown = api.get(f"/v1/integrations/{made['id']}").json()["data"]
+    assert shown["warnings"] == [warning]
+    mended = api.patch(f"/v1/integrations/{made['id']}", json={"config": {"status_map": {"qa": "in_review"}}})
+    assert mended.json()["data"]["warnings"] == []
+
+
 def test_lists_are_narrowed_by_type_and_status(api: TestClient, tenant: Tenant) -> None:
     toy = create(api, tenant)
     github = create(api, tenant, type="github", config=GITHUB, credentials={"installation_id": "1"})

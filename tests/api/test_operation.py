@@ -96,7 +96,14 @@ def test_connectors_tell_what_they_need(api: TestClient) -> None:
     assert [connector["type"] for connector in body["data"]] == ["github", "toy"]
     toy = body["data"][1]
     assert toy["category"] == "Project Management"
-    assert toy["capabilities"] == ["task_source", "task_sink", "users", "webhooks", "webhook_subscriptions"]
+    assert toy["capabilities"] == [
+        "task_source",
+        "task_sink",
+        "users",
+        "vocabulary",
+        "webhooks",
+        "webhook_subscriptions",
+    ]
     assert (toy["oauth"], toy["origin"]) == (True, "registered")
     assert "projects" in toy["config_schema"]["properties"]
     assert toy["credentials_schemas"]["basic"]["properties"]["password"]["writeOnly"] is True

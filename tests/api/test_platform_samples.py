@@ -33,6 +33,7 @@ from tests.api.samples import (
 # What we show beyond the reference.
 MORE_OF_A_TASK = {"sync"}
 MORE_OF_AN_INTEGRATION = {
+    "warnings",
     "status_reason",
     "sync_reason",
     "account",

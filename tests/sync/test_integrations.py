@@ -74,10 +74,10 @@ def test_a_proven_integration_is_active_and_due(
     runtime: Runtime, tenant: Tenant, vendor: ToyVendor, rings: list[tuple[Lane, str]]
 ) -> None:
     made = connect(runtime, tenant, token_id="KEY-26-000001", config=toy_config(tenant, "TOY", poll_seconds=60))
-    assert vendor.calls == ["check"]
+    assert vendor.calls == ["check", "vocabularies"]
     assert (made.id, made.status, made.sync_status) == ("INT-26-000001", "active", "healthy")
     assert (made.account_id, made.account_name) == ("acc-1", "Toy account")
-    assert made.capabilities == ["task_source", "task_sink", "users", "webhooks", "webhook_subscriptions"]
+    assert made.capabilities == ["task_source", "task_sink", "users", "vocabulary", "webhooks", "webhook_subscriptions"]
     assert made.routes == [
         {"external": "TOY", "service_line_id": tenant.line_id, "project_id": tenant.project_id, "create": True}
     ]
@@ -261,6 +261,57 @@ def test_of_requests_at_the_same_moment_one_connects_the_project(
         results = pool.map(work, [runtime_on(any_url) for _ in range(workers)])
         assert sorted(results) == ["active", *["conflict"] * (workers - 1)]
     assert count(any_runtime, Integration) == 1
+
+
+# --- mappings against the vendor's words --------------------------------------------------------------
+
+
+def test_a_status_the_vendor_does_not_have_is_refused_with_those_it_has(runtime: Runtime, tenant: Tenant) -> None:
+    wrong = toy_config(tenant, status_out={"in_review": "in qa"})
+    with pytest.raises(
+        Unprocessable, match=r"config\.status_out\.in_review: .*'in qa'; there are: todo, doing, review"
+    ):
+        connect(runtime, tenant, config=wrong)
+    assert count(runtime, Integration) == 0
+
+
+def test_what_may_not_be_meant_is_kept_with_the_integration(runtime: Runtime, tenant: Tenant) -> None:
+    made = connect(runtime, tenant, config=toy_config(tenant, status_map={"inqa": "in_review"}))
+    [warning] = row(runtime, made).config_warnings
+    assert warning["path"] == "config.status_map.inqa"
+    assert row(runtime, update(runtime, made, name="Other")).config_warnings == [warning]
+    assert row(runtime, update(runtime, made, config={"status_map": {}})).config_warnings == []
+
+
+def test_a_change_is_compared_with_the_vendors_words_too(runtime: Runtime, integration: Integration) -> None:
+    with pytest.raises(Unprocessable, match=r"config\.priority_out\.high: .*there are: p4, p3, p2, p1"):
+        update(runtime, integration, name="Other", config={"priority_out": {"high": "urgent"}})
+    assert (row(runtime, integration).name, row(runtime, integration).mapping_rev) == ("Toy", 1)
+
+
+def test_a_vendor_that_is_down_does_not_stand_in_the_way_of_a_change(
+    runtime: Runtime, integration: Integration, vendor: ToyVendor
+) -> None:
+    vendor.fail("vocabularies", 503)
+    changed = update(runtime, integration, config={"status_out": {"in_review": "qa"}})
+    [warning] = row(runtime, changed).config_warnings
+    assert warning["path"] == "config"
+    assert "could not be compared with Toy's own words now" in warning["text"]
+
+
+def test_a_new_pace_asks_the_vendor_nothing(runtime: Runtime, integration: Integration, vendor: ToyVendor) -> None:
+    vendor.calls.clear()
+    update(runtime, integration, config={"poll_seconds": 30})
+    assert vendor.calls == []
+
+
+def test_a_consent_is_not_lost_for_a_mapping_that_is_wrong(runtime: Runtime, tenant: Tenant, vendor: ToyVendor) -> None:
+    pending = connect(runtime, tenant, credentials=None, config=toy_config(tenant, status_out={"in_review": "in qa"}))
+    code, state = vendor.auth.consent(oauth.start(runtime, pending.id, tenant.ann_id))
+    oauth.complete(runtime, "toy", code, state)
+    made = row(runtime, pending)
+    assert made.status == "active"
+    assert [warning["path"] for warning in made.config_warnings] == ["config.status_out.in_review"]
 
 
 # --- change -------------------------------------------------------------------------------------------

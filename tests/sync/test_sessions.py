@@ -198,7 +198,7 @@ def test_a_refused_token_is_renewed_once_and_the_work_runs_again(
     vendor.add(title="One")
     vendor.auth.kill_access()
     assert with_refresh(runtime, connected.id, Lane.PULL, read_items) == 1
-    assert vendor.calls == ["check", "changed_tasks", "changed_tasks"]
+    assert vendor.calls == ["check", "vocabularies", "changed_tasks", "changed_tasks"]
     assert row(runtime, connected).status == "active"
 
 

@@ -13,6 +13,7 @@ from connectors.contract import (
     Forbidden,
     Gone,
     GoneReason,
+    NotFound,
     RateLimited,
     Rejected,
     RemoteTask,
@@ -36,7 +37,31 @@ def everything(connector: JiraConnector, cursor=None) -> tuple[dict[str, RemoteT
 
 def test_it_is_a_sound_connector_with_every_capability():
     assert problems(JiraConnector) == []
-    assert capabilities(JiraConnector) == ("task_source", "task_sink", "users", "webhooks", "webhook_subscriptions")
+    assert capabilities(JiraConnector) == (
+        "task_source",
+        "task_sink",
+        "users",
+        "vocabulary",
+        "webhooks",
+        "webhook_subscriptions",
+    )
+
+
+# --- words ----------------------------------------------------------------------------------------------
+
+
+def test_it_tells_the_statuses_of_each_project_and_the_sites_priorities_as_the_mapping_reads_them(jira: Bench):
+    apex, ops = jira.connector(status_map={"In Review": "in_progress"}).vocabularies()
+    assert (apex.container, ops.container) == ("APEX", "OPS")
+    assert {value.name: value.here for value in apex.statuses}["In Review"] == "in_progress"
+    assert {value.name: value.here for value in apex.priorities}["Lowest"] == "low"
+    assert {value.name for value in ops.statuses} != {value.name for value in apex.statuses}
+    assert jira.sandbox.calls.counts() == {"searchPriorities": 1, "getAllStatuses": 2}
+
+
+def test_a_project_that_is_not_there_is_told_by_its_key(jira: Bench):
+    with pytest.raises(NotFound, match="NOWHERE"):
+        list(jira.connector(projects=[{"external": "NOWHERE"}]).vocabularies())
 
 
 # --- check ----------------------------------------------------------------------------------------------
