@@ -142,9 +142,18 @@ def one_item_per_task(outcome: Outcome) -> Iterator[str]:
 
 
 def created_once(outcome: Outcome) -> Iterator[str]:
-    """No marker was ever left in two items."""
-    made = Counter(c.after.create_key for c in outcome.journal if c.before is None and c.after and not c.by_people)
-    yield from (f"{key} was created {count} times" for key, count in made.items() if count > 1)
+    """No marker was ever left in two items, unless people deleted the first before anything of it was heard here."""
+    made: dict[str, list[int]] = defaultdict(list)
+    for number, change in enumerate(outcome.journal):
+        if change.before is None and change.after and change.after.create_key and not change.by_people:
+            made[change.after.create_key].append(number)
+    for key, births in made.items():
+        heard = outcome.world.heard(key) if len(births) > 1 else False
+        for born, again in pairwise(births):
+            item = outcome.journal[born].item
+            ends = [n for n, change in outcome.lines[item] if change.after is None and change.by_people]
+            if heard or not any(born < end < again for end in ends):
+                yield f"{key} was created {len(births)} times"
 
 
 def equal_on_both_sides(outcome: Outcome) -> Iterator[str]:

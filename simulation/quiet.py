@@ -49,6 +49,8 @@ def tell_again(world: World) -> None:
         world.take(Step("drain"))
     if world.rows("SELECT 1 FROM binding WHERE owed AND state != 'ended'"):
         world.take(Step("push"))
+    if _unfinished(world):  # the tokens had been lost, and nobody had needed them since
+        come_to_rest(world)
 
 
 def _due(world: World) -> tuple[str, datetime] | None:

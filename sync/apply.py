@@ -73,7 +73,9 @@ def apply_items(
     An item given twice is taken in its newest state. Must run in a write transaction. Raises Doubtful, before anything
     is written, for items that have to be read first.
     """
-    newest = newest_of(items)
+    given = list(items)
+    newest = newest_of(given)
+    markers = {item.external_id: item.create_key for item in given if isinstance(item, RemoteTask) and item.create_key}
     sources = sources or {}
     page = _Page(session, scope, Applied(), Ledger(now, scope.integration_id, source, scope.integration_id), now)
     seen = [item for item in newest.values() if isinstance(item, RemoteTask)]
@@ -83,7 +85,8 @@ def apply_items(
         page.applied.note(external_id, "unchanged")
     present = [item for item in seen if item.external_id not in known]
     wanted = [*(bound - known), *(item.external_id for item in gone)]
-    rows = page.load(wanted, [item.create_key for item in present if item.create_key])
+    near = [*(item.external_id for item in present), *(item.external_id for item in gone)]
+    rows = page.load(wanted, [markers[external_id] for external_id in near if external_id in markers])
     doubtful = {
         item.external_id: _watermark(item, rows) for item in present if _doubtful(item, rows, scope, told, listed)
     }
@@ -98,6 +101,9 @@ def apply_items(
         page.meet(item, row, values_of(item, people))
     for missing in gone:
         page.ledger.source = sources.get(missing.external_id, source)
+        unborn = rows.creating.get(markers.get(missing.external_id, ""))
+        if unborn is not None and missing.external_id not in rows.by_id:
+            page.remember(missing, unborn.Binding)
         page.end(missing, rows.by_id.get(missing.external_id))
     page.write()
     return page.applied
@@ -277,6 +283,12 @@ class _Page:
             self.applied.owed.add(self.scope.integration_id)
         self._bindings.append({"id": binding.id, **after})
         return True
+
+    def remember(self, missing: Gone, binding: Binding) -> None:
+        """An item that carried our marker is gone before its creation was confirmed. It may have been somebody's copy
+        of ours, so nothing ends here; but a creation that finds no item with the marker asks for this one first."""
+        if missing.reason is GoneReason.DELETED and binding.external_id is None:
+            self._bindings.append({**unchanged(binding), "external_id": missing.external_id})
 
     def end(self, missing: Gone, row: Row[Binding, Task] | None) -> None:
         """The item is gone, or can't be seen any more."""

@@ -27,6 +27,7 @@ from connectors.contract import (
     Status,
     TaskDraft,
     TaskSink,
+    TaskSource,
     TaskWritten,
     Transient,
     UserDirectory,
@@ -171,6 +172,8 @@ class Writer:
         """Create the item, unless an earlier call may have: then its marker is looked for first. True: settled."""
         if debt.binding.called_at is not None and not self._surely_absent(debt, debt.binding.called_at):
             return False
+        if debt.binding.external_id is not None:
+            return self._take_up(debt, debt.binding.external_id)
         values = local_of(debt.task).values
         changes, refused = self._in_vendor_words({"assignee": values["assignee"]}, debt.binding.container)
         person = changes.get("assignee")
@@ -218,6 +221,19 @@ class Writer:
             ring_owed(self.rt, applied)
             return False
         return debt.binding.searches >= SEARCHES and now >= settled_at
+
+    def _take_up(self, debt: Debt, external_id: str) -> bool:
+        """The item was made, was heard of and was gone when we looked: as it is now, it is the task's. Making another
+        one would undo what somebody did there."""
+        source = self.session.connector
+        assert isinstance(source, TaskSource)
+        items = source.fetch_tasks([external_id]).values()
+        with self.rt.db.write() as db:
+            self.lease.guard(db)
+            db.execute(bindings(db, [debt.binding.id]).values(binding_key=self.scope.key(external_id)))
+            applied = apply_items(db, self.scope, items, source="push:adopted", now=self.rt.clock())
+        ring_owed(self.rt, applied)
+        return True
 
     def _mark_called(self, debt: Debt, intended: Mapping[str, Agreed]) -> None:
         """Commit that the call is about to be made, and with which values, before it is made."""

@@ -430,6 +430,37 @@ def test_a_worker_killed_between_the_call_and_the_commit_leaves_one_item(both, v
     both.assert_equal()
 
 
+def test_an_item_deleted_before_its_creation_was_confirmed_ends_its_task_and_is_not_made_again(both, vendor, clock):
+    both.create("Short-lived")
+    vendor.fail("create_task", None)
+    both.push()
+    vendor.delete(next(iter(vendor.items)))
+    both.deliver()
+    for _ in range(8):
+        clock.advance(seconds=40)
+        both.push()
+    assert vendor.items == {}
+    assert both.calls("create_task") == 1
+    assert (both.binding().state, both.binding().reason_code) == ("ended", "deleted_there")
+    assert both.task("Short-lived").status == "cancelled"
+
+
+def test_a_deleted_copy_of_an_item_does_not_end_the_creation_that_was_cut_off(both, vendor, clock):
+    both.create("Copied")
+    vendor.fail("create_task", None)
+    both.push()
+    (original,) = vendor.items.values()
+    copy = vendor.add(original.container, title="Copied", create_key=original.create_key)
+    vendor.delete(copy.id)
+    vendor.outbox[:] = [sent for sent in vendor.outbox if copy.id.encode() in sent[1].body]
+    both.deliver()
+    for _ in range(3):
+        clock.advance(seconds=40)
+        both.push()
+    assert list(vendor.items) == [original.id]
+    both.assert_equal()
+
+
 def test_an_edit_made_before_the_cut_off_item_was_adopted_is_sent_afterwards(both, vendor, clock):
     task_id = both.create("Draft")
     vendor.fail("create_task", None)
