@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -152,9 +153,18 @@ def _check_references(session: Session, workspace: Workspace, values: Mapping[st
 # --- where new tasks go -------------------------------------------------------------------------------
 
 
-def create_key(task_id: str) -> str:
-    """The marker left in the vendor's item: `scrums-tsk-26-018841`."""
-    return f"scrums-{task_id.lower()}"
+MARKER = "scrums-tsk-"
+"""How every marker begins."""
+
+
+def create_key(task_id: str, hook_id: str) -> str:
+    """The marker left in the vendor's item: `scrums-tsk-26-018841-3f9ac2`.
+
+    Its end is the integration's own: two installations that share a vendor project (staging and production) may both
+    have a task of this number, and must not take each other's item for theirs.
+    """
+    own = blake2b(f"{hook_id}:{task_id}".encode(), digest_size=3)
+    return f"{MARKER}{task_id.lower().removeprefix('tsk-')}-{own.hexdigest()}"
 
 
 def _owe_creation(session: Session, task: Task, now: datetime) -> set[str]:
@@ -162,14 +172,13 @@ def _owe_creation(session: Session, task: Task, now: datetime) -> set[str]:
     route = find_route(session, task.workspace_id, task.service_line_id, task.project_id)
     if route is None:
         return set()
-    integration_id, container = route
     session.add(
         Binding(
-            integration_id=integration_id,
+            integration_id=route.integration_id,
             task_id=task.id,
             state="creating",
-            create_key=create_key(task.id),
-            container=container,
+            create_key=create_key(task.id, route.hook_id),
+            container=route.container,
             base={},
             refused={},
             owed=True,
@@ -179,29 +188,37 @@ def _owe_creation(session: Session, task: Task, now: datetime) -> set[str]:
         )
     )
     session.flush()
-    return {integration_id}
+    return {route.integration_id}
+
+
+class Route(NamedTuple):
+    """Where a new task is created: the vendor's container, of which integration."""
+
+    integration_id: str
+    hook_id: str
+    container: str
 
 
 def find_route(
     session: Session, workspace_id: str, service_line_id: str | None, project_id: str | None
-) -> tuple[str, str] | None:
+) -> Route | None:
     """The integration and the vendor project a new task is created in: the most specific mapping it fits.
 
     A mapping naming the task's project label is more specific than one naming its service line, and that more than
     one naming neither; between equals the older integration and the earlier entry win. None: the task stays here.
     """
     statement = (
-        select(Integration.id, Integration.routes, Integration.capabilities)
+        select(Integration.id, Integration.hook_id, Integration.routes, Integration.capabilities)
         .where(Integration.workspace_id == workspace_id, Integration.status.in_(("active", "error")))
         .order_by(Integration.id)
     )
-    best: tuple[int, str, str] | None = None
-    for integration_id, routes, capabilities in session.execute(statement):
+    best: tuple[int, Route] | None = None
+    for integration_id, hook_id, routes, capabilities in session.execute(statement):
         for route in routes if "task_sink" in capabilities else ():
             score = _fit(route, service_line_id, project_id)
             if score is not None and (best is None or score > best[0]):
-                best = (score, integration_id, route["external"])
-    return best[1:] if best else None
+                best = (score, Route(integration_id, hook_id, route["external"]))
+    return best[1] if best else None
 
 
 def _fit(route: Mapping[str, Any], service_line_id: str | None, project_id: str | None) -> int | None:

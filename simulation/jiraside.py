@@ -16,7 +16,7 @@ from connectors.contract import Connector, RawDelivery
 from connectors.http import Transport, WireRequest, WireResponse
 from connectors.jira import JiraConnector
 from core.settings import OAuthApp
-from core.tasks import create_key
+from core.tasks import MARKER
 from sandbox.inprocess import InProcessTransport
 from sandbox.jira import CLIENT_ID, CLIENT_SECRET, Issue, JiraSandbox, Person, adf
 from sandbox.jira.model import SiteEvent
@@ -35,7 +35,6 @@ STATUSES = {
 }
 PRIORITIES = {"Highest": "critical", "High": "high", "Medium": "medium", "Low": "low", "Lowest": "low"}
 ACCOUNTS = {"Ann Archer": "ann", "Bob Baker": "bob", "Cleo Carter": "eve"}
-MARKER = create_key("TSK-")
 
 
 class SkewedClock:

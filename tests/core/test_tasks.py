@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from core import tasks
 from core.db import Database
 from core.errors import NotFound, Unprocessable
 from core.models import Binding, Event, Integration, Task, TaskHistory, TaskVelocity, Workspace
-from core.tasks import NewTask
+from core.tasks import NewTask, create_key
 from tests.core.conftest import NOW, Tenant, make_tenant
 
 LATER = NOW + timedelta(hours=1)
@@ -129,7 +130,13 @@ def test_a_new_task_is_owed_to_the_mapped_tracker_in_the_same_transaction(db, te
     task = make(db, tenant)
     (binding,) = rows(db, Binding)
     assert (binding.integration_id, binding.task_id, binding.container) == (integration_id, task.id, "APEX")
-    assert (binding.state, binding.owed, binding.create_key) == ("creating", True, "scrums-tsk-26-000001")
+    assert (binding.state, binding.owed) == ("creating", True)
+    assert re.fullmatch("scrums-tsk-26-000001-[0-9a-f]{6}", binding.create_key)
+
+
+def test_two_installations_with_a_task_of_the_same_number_leave_different_markers():
+    assert create_key("TSK-26-000001", "staging") != create_key("TSK-26-000001", "production")
+    assert create_key("TSK-26-000001", "staging") == create_key("TSK-26-000001", "staging")
 
 
 def test_the_most_specific_mapping_gets_the_task_and_only_it(db, tenant):
