@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from cli.conformance import check
 from cli.output import Json, note, print_json, print_table
 from connectors.registry import Registry
 
 app = typer.Typer(no_args_is_help=True, help="Connectors: the vendors that can be connected.")
 
-
-@app.callback()
-def _group() -> None:
-    """Makes `list` a subcommand although it is the only one."""
+app.command()(check)
 
 
 @app.command("list")

@@ -106,6 +106,11 @@ class Registry:
             raise UnknownType(f"There is no connector {type_!r}; there are: {', '.join(sorted(self._entries))}.")
         return entry.connector
 
+    def origin(self, type_: str) -> str:
+        """Where the connector of this type came from. Raises UnknownType."""
+        self.get(type_)
+        return self._entries[type_].origin
+
     def register(self, connector: ConnectorClass, origin: str = "registered") -> None:
         """Add a connector class by hand. Raises ValueError when it is not a sound one or its type is taken."""
         found = problems(connector)

@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
 from pydantic import SecretStr
 
+import connectors.jira
 from connectors.contract import Connector, RawDelivery
 from connectors.http import Transport, WireRequest, WireResponse
 from connectors.jira import JiraConnector
 from core.settings import OAuthApp
 from core.tasks import MARKER
+from sandbox.calls import CallLog
+from sandbox.faults import FaultPlan
 from sandbox.inprocess import InProcessTransport
 from sandbox.jira import CLIENT_ID, CLIENT_SECRET, Issue, JiraSandbox, Person, adf
 from sandbox.jira.model import SiteEvent
@@ -93,6 +97,7 @@ class JiraSide:
     containers = ("APEX", "BETA")
     calls_of_a_write = 3
     repeatable = False
+    fixtures: Path | None = Path(connectors.jira.__file__).with_name("fixtures")
 
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:
         self._ours, self._machine = clock, machine
@@ -136,6 +141,18 @@ class JiraSide:
             "expires_at": ends.isoformat(),
         }
 
+    def wrong_credentials(self) -> dict[str, Any]:
+        """A token Jira never made."""
+        return {"email": self.jira.basic_auth[0], "api_token": "no-such-token"}
+
+    def statuses(self) -> list[str]:
+        """The names of the workflow's statuses."""
+        return list(STATUSES)
+
+    def priorities(self) -> list[str]:
+        """The names of the site's priorities."""
+        return list(PRIORITIES)
+
     # --- worlds ---
 
     def nothing(self) -> Any:
@@ -168,8 +185,15 @@ class JiraSide:
         site.projects["10009"] = replace(apex, id="10009", key="BETA", name="Beta")
         site.start_numbers({"10009": 0})
         site.listeners.append(self._heard)
+        self.faults: FaultPlan = self.jira.faults
+        self.calls: CallLog = self.jira.calls
         self.transport: Transport = Dated(InProcessTransport(self.jira.app), self._clock)
         self._person = Person(site, "Bob Baker")
+
+    def plant(self, count: int) -> None:
+        """Ready-made issues, without webhooks."""
+        self.jira.plant(count)
+        self._known = self.items()
 
     def make_difficult(self, conditions: Conditions) -> None:
         """Bring about the conditions a Jira can have."""

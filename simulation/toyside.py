@@ -6,12 +6,18 @@ import json
 from collections.abc import Sequence
 from copy import deepcopy
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
+import httpx
 from pydantic import SecretStr
 
+import simulation.toy
 from connectors.contract import Connector, RawDelivery, Refusal, Transient
+from connectors.http import Transport, WireRequest, WireResponse
 from core.settings import OAuthApp
+from sandbox.calls import CallLog, CallRecord
+from sandbox.faults import CALL_FAULTS, Fault, FaultKind, FaultPlan, describe
 from simulation.machine import Machine, VirtualClock
 from simulation.schedule import Conditions
 from simulation.toy import BASIC, PRIORITIES, STATES, ToyItem, ToyVendor
@@ -22,6 +28,46 @@ ASSIGNEES = (None, "ann", "bob", "eve")
 REFUSED = Refusal("rule_there", "The vendor's rules do not allow it.")
 
 
+class Troubled(Transport):
+    """The toy's API with a log of its calls and a plan of faults. A fault `after` strikes when the toy says that the
+    operation took effect."""
+
+    def __init__(self, side: ToySide, inner: Transport) -> None:
+        self._side, self._inner = side, inner
+        self._after: list[Fault] = []
+
+    def handle_request(self, request: WireRequest) -> WireResponse:
+        """Answer one request, or fail as planned."""
+        operation, path = request.url.path.strip("/"), request.url.path
+        faults = self._side.faults.take(CALL_FAULTS, operation, request.method, path)
+        self._after = [fault for fault in faults if fault.when == "after"]
+        status: int | None = None
+        try:
+            response = self._failed(request, faults) or self._inner.handle_request(request)
+            status = response.status_code
+            return response
+        finally:
+            at = self._side.now()
+            self._side.calls.add(CallRecord(at, operation, request.method, path, "", status, describe(faults)))
+
+    def took_effect(self, operation: str) -> None:
+        """The operation is done; its answer may be lost. Raises Transient."""
+        if any(fault.kind in (FaultKind.CUT, FaultKind.ERROR) for fault in self._after):
+            self._side.cut(operation)
+
+    def _failed(self, request: WireRequest, faults: Sequence[Fault]) -> WireResponse | None:
+        for fault in faults:
+            if fault.when == "after" or fault.kind is FaultKind.LATENCY:
+                continue
+            if fault.kind is FaultKind.RATE_LIMIT:
+                headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
+                return WireResponse(429, headers=headers, text="slow down")
+            if fault.kind is FaultKind.ERROR:
+                return WireResponse(fault.status, text="told to fail")
+            raise httpx.ReadError(f"told to {fault.kind}", request=request)
+        return None
+
+
 class ToySide:
     """People at a toy vendor, and what the simulator may do to it."""
 
@@ -29,6 +75,7 @@ class ToySide:
     containers = ("TOY", "TWO")
     calls_of_a_write = 1
     repeatable = True
+    fixtures: Path | None = Path(simulation.toy.__file__).with_name("fixtures")
 
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:
         self._clock, self._machine = clock, machine
@@ -42,11 +89,15 @@ class ToySide:
             toy.person(name, address)
         toy.person("eve")
         toy.took_effect = self._took_effect
-        self.transport = toy.transport
+        self.faults = FaultPlan()
+        self.calls = CallLog()
+        self._troubled = Troubled(self, toy.transport)
+        self.transport: Transport = self._troubled
         return toy
 
     def _took_effect(self, operation: str) -> None:
         self._machine.moment("after_call", operation)
+        self._troubled.took_effect(operation)
 
     # --- the integration ---
 
@@ -75,6 +126,18 @@ class ToySide:
             "expires_at": ends.isoformat(),
         }
 
+    def wrong_credentials(self) -> dict[str, Any]:
+        """A password the toy does not know."""
+        return {**BASIC, "password": "no-such-password"}
+
+    def statuses(self) -> list[str]:
+        """The toy's states."""
+        return list(STATES)
+
+    def priorities(self) -> list[str]:
+        """The toy's priorities."""
+        return list(PRIORITIES)
+
     def config(self) -> dict[str, Any]:
         """Nothing of its own."""
         return {"poll_seconds": 60}
@@ -102,6 +165,12 @@ class ToySide:
         toy = self.toy
         toy.items, toy.hooks, toy._count, toy.auth.families, toy.auth._count = deepcopy(state)
         self._born, self._removed = list(born), []
+
+    def plant(self, count: int) -> None:
+        """Ready-made items, without webhooks."""
+        for number in range(count):
+            self._born.append(self.toy.add(self.containers[0], title=f"Planted {number}").id)
+        self.toy.outbox.clear()
 
     def make_difficult(self, conditions: Conditions) -> None:
         """Bring about the conditions."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from connectors.contract import Connector, RawDelivery
 from connectors.http import Transport
+from sandbox.calls import CallLog
+from sandbox.faults import FaultPlan
 from simulation.schedule import Conditions
 
 PEOPLE = {"ann": "ann@apex.test", "bob": "bob@apex.test"}
@@ -159,4 +162,32 @@ class SimulatedVendor(Protocol):
 
     def journal(self) -> Sequence[Change]:
         """All that happened to items since the world began."""
+        ...
+
+
+class TrialVendor(SimulatedVendor, Protocol):
+    """What the conformance kit needs besides: faults on demand, a log of calls, and what its connector must cope with.
+
+    fixtures  a folder of recorded deliveries, one JSON file each:
+              `{"headers": {…}, "body": text or JSON, "expect": "snapshot" | "hint" | "ignored:<code>"}`
+    """
+
+    faults: FaultPlan
+    calls: CallLog
+    fixtures: Path | None
+
+    def plant(self, count: int) -> None:
+        """Put ready-made items into the first container, without webhooks."""
+        ...
+
+    def wrong_credentials(self) -> dict[str, Any]:
+        """Credentials of the right form that the vendor does not know."""
+        ...
+
+    def statuses(self) -> list[str]:
+        """Every status an item can have, as a status map of the config names them."""
+        ...
+
+    def priorities(self) -> list[str]:
+        """Every priority an item can have, as a priority map of the config names them."""
         ...

@@ -348,7 +348,7 @@ def _ours(name: str) -> str:
 def _body(delivery: RawDelivery) -> dict[str, Any]:
     try:
         body = json.loads(delivery.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadPayload("The delivery is not JSON.") from None
     if not isinstance(body, dict):
         raise BadPayload("The delivery is not a JSON object.")

@@ -1,0 +1,80 @@
+"""What a rule of the connector quality scale is, and what it finds.
+
+A rule is a function that yields findings: what is wrong, and the next step that mends it. It looks at the connector's
+code (`static`), runs the connector on a bench (`executed`), or both. One with neither is for people to judge: it is
+listed, and never counted as passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from connectors.contract import Connector
+from connectors.kit.bench import Bench
+
+
+class Tier(IntEnum):
+    """How far a connector has come. Each tier stands on the ones below it."""
+
+    BRONZE = 1
+    SILVER = 2
+    GOLD = 3
+    PLATINUM = 4
+
+    @property
+    def label(self) -> str:
+        """As people read it."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, and what its author can do about it."""
+
+    text: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The connector under examination and the folder its code, README and quality.toml are in."""
+
+    connector: type[Connector]
+    folder: Path
+
+
+Static = Callable[[Subject], Iterable[Finding]]
+Executed = Callable[[Bench], Iterable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    id         stable; what quality.toml and reports name it by
+    title      what it asks for, for its readers
+    needs      capabilities it is about: a connector without one of them has nothing to pass
+    essential  nobody can be exempt: users of the platform would bear the damage
+    """
+
+    id: str
+    tier: Tier
+    title: str
+    static: Static | None = None
+    executed: Executed | None = None
+    needs: frozenset[str] = frozenset()
+    essential: bool = False
+
+    @property
+    def how(self) -> str:
+        """`static`, `executed`, `static + executed` or `human`."""
+        ways = [name for name, check in (("static", self.static), ("executed", self.executed)) if check is not None]
+        return " + ".join(ways) or "human"
+
+
+BOTH_WAYS = frozenset({"task_source", "task_sink"})
+RECEIVES = frozenset({"task_source", "webhooks"})
+"""What most rules are about."""

@@ -1,0 +1,39 @@
+"""All rules of the scale, lowest tier first."""
+
+from connectors.kit.rule import Rule
+from connectors.kit.rules import (
+    connecting,
+    creating,
+    delivery,
+    docs,
+    fields,
+    fixtures,
+    leaving,
+    manifest,
+    mapping,
+    place,
+    secrecy,
+    source,
+    trouble,
+    verification,
+)
+
+_MODULES = (
+    manifest,
+    place,
+    connecting,
+    verification,
+    fixtures,
+    mapping,
+    source,
+    secrecy,
+    docs,
+    delivery,
+    creating,
+    trouble,
+    leaving,
+    fields,
+)
+
+RULES: tuple[Rule, ...] = tuple(sorted((rule for module in _MODULES for rule in module.RULES), key=lambda r: r.tier))
+"""Rules of one tier in the order of the modules."""

@@ -1,0 +1,81 @@
+"""The README beside a connector, by its headings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from connectors.kit.rule import Finding, Rule, Subject, Tier
+
+BASICS = {
+    "Setup": r"set[- ]?up|installation|connecting",
+    "Scopes": r"scopes?|permissions?",
+    "Removal": r"removal|removing|disconnecting|uninstall",
+}
+MORE = {
+    "Known limits": r"known limit(s|ations)|limitations",
+    "Troubleshooting": r"troubleshooting",
+    "Configuration": r"configuration|examples?",
+}
+SHORTEST = 40
+"""Characters under a heading: with less than that nobody can do anything."""
+
+_HEADING = re.compile(r"^#{1,4}\s+(.+?)\s*$", re.MULTILINE)
+_OWNER = re.compile(r"^(owner|maintained by|maintainer)s?\b\W*\w+", re.IGNORECASE | re.MULTILINE)
+
+
+def readme(subject: Subject) -> str:
+    """The README's text; empty without one."""
+    path = subject.folder / "README.md"
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+def sections(text: str) -> dict[str, str]:
+    """Heading -> all below it up to the next heading of its rank or higher."""
+    found: dict[str, str] = {}
+    marks = list(_HEADING.finditer(text))
+    for number, mark in enumerate(marks):
+        rank = len(mark[0]) - len(mark[0].lstrip("#"))
+        later = (m.start() for m in marks[number + 1 :] if len(m[0]) - len(m[0].lstrip("#")) <= rank)
+        found[mark[1]] = text[mark.end() : next(later, len(text))].strip()
+    return found
+
+
+def has_sections(wanted: Mapping[str, str], subject: Subject) -> Iterator[Finding]:
+    """A heading for each, with something below it."""
+    below = sections(readme(subject))
+    for name, pattern in wanted.items():
+        texts = [text for heading, text in below.items() if re.search(rf"\b({pattern})\b", heading, re.IGNORECASE)]
+        if not texts:
+            yield Finding(f"README.md has no section {name!r}", f"Add a heading {name!r} and say it there.")
+        elif max(map(len, texts)) < SHORTEST:
+            yield Finding(
+                f"README.md says next to nothing under {name!r}", "Write what a newcomer has to do, step by step."
+            )
+
+
+def limits_and_examples(subject: Subject) -> Iterator[Finding]:
+    """What it can't do, what to do when it fails, and an example to copy."""
+    yield from has_sections(MORE, subject)
+    if "```" not in readme(subject):
+        yield Finding("README.md has no example", "Show a config that works, in a code block.")
+
+
+def owner_named(subject: Subject) -> Iterator[Finding]:
+    """A line that begins with "Owner:" or "Maintained by"."""
+    if not _OWNER.search(readme(subject)):
+        yield Finding("README.md names no owner", "Add a line `Owner: …` with the people who answer for it.")
+
+
+RULES = (
+    Rule("docs", Tier.BRONZE, "The README tells of setup, scopes and removal.", static=partial(has_sections, BASICS)),
+    Rule("owner-named", Tier.SILVER, "The README names who answers for it.", static=owner_named),
+    Rule("tests-cover-it", Tier.SILVER, "Its own tests cover 95 % of its lines."),
+    Rule(
+        "docs-limits-and-examples",
+        Tier.GOLD,
+        "Known limits, troubleshooting and an example are documented.",
+        static=limits_and_examples,
+    ),
+)

@@ -1,0 +1,132 @@
+"""Recorded deliveries: every one is understood or ignored for a reason; what is new or broken does no harm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from connectors.contract import BadPayload, Hint, Ignored, RawDelivery, Signal, Snapshot
+from connectors.kit.bench import Bench
+from connectors.kit.rule import RECEIVES, Finding, Rule, Tier
+
+STRANGE_EVENT = "kit.no_such_event"
+BROKEN = (
+    b"",
+    b"{",
+    b"[]",
+    b"{}",
+    b"null",
+    b'"text"',
+    b"\xff\xfe",
+    b"[" * 5000,
+    b'{"event": {"a": []}, "issue": 7, "id": null}',
+)
+"""Bodies no vendor sends; a believed delivery may still hold them, and parsing must not fail in its own way."""
+
+RECORDED_AT = datetime(2026, 4, 15, 10, tzinfo=UTC)
+
+
+def every_fixture(bench: Bench) -> Iterator[Finding]:
+    """Each recording means what it says it does, and nothing makes `parse` fail."""
+    yield from _recordings(bench)
+    bench.vendor.edit(0, "title", "For parsing")
+    genuine = bench.arriving()[:1]
+    for delivery in genuine:
+        yield from _unknown_event(bench, delivery)
+    for delivery in genuine:
+        for body in (*BROKEN, delivery.body[: len(delivery.body) // 2]):
+            yield from _survives(bench, replace(delivery, body=body))
+
+
+def _recordings(bench: Bench) -> Iterator[Finding]:
+    folder: Path | None = bench.vendor.fixtures
+    files = sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else []
+    expected = []
+    for file in files:
+        recording = json.loads(file.read_text("utf-8"))
+        expected.append(recording["expect"])
+        got = _meaning(bench, _delivery(recording))
+        if got != recording["expect"]:
+            yield Finding(
+                f"{file.name} is {got}, and was expected to be {recording['expect']}",
+                "Handle this event in `parse`, or correct what the recording expects.",
+            )
+    if not {"snapshot", "hint"} & set(expected):
+        yield Finding(
+            "there is no recording of a delivery about an item",
+            'Record one of each event from the vendor: {"headers": {…}, "body": …, "expect": "hint"} in fixtures/.',
+        )
+    if not any(word.startswith("ignored:") for word in expected):
+        yield Finding("there is no recording of a delivery that is ignored", "Record an event you do not use, too.")
+
+
+def _delivery(recording: dict[str, Any]) -> RawDelivery:
+    body = recording["body"]
+    text = body if isinstance(body, str) else json.dumps(body)
+    headers = {name.lower(): value for name, value in recording["headers"].items()}
+    return RawDelivery(headers, text.encode(), RECORDED_AT)
+
+
+def _meaning(bench: Bench, delivery: RawDelivery) -> str:
+    """`snapshot`, `hint` or `ignored:<code>` (of the first signal), or what went wrong."""
+    try:
+        signals = _parse(bench, delivery)
+    except BadPayload as error:
+        return f"a bad payload ({error.text})"
+    match signals[0] if signals else None:
+        case Snapshot():
+            return "snapshot"
+        case Hint():
+            return "hint"
+        case Ignored(code):
+            return f"ignored:{code}"
+    return "nothing at all"
+
+
+def _parse(bench: Bench, delivery: RawDelivery) -> Sequence[Signal]:
+    connector: Any = bench.connector
+    signals: Sequence[Signal] = connector.parse(delivery, bench.config())
+    return signals
+
+
+def _unknown_event(bench: Bench, genuine: RawDelivery) -> Iterator[Finding]:
+    bench.knock([genuine])
+    event = bench.deliveries()[-1]["event"]
+    if not event or event == "unknown":
+        yield Finding("`verify` does not tell the event's name", "Give it as `event`: operators filter by it.")
+        return
+    body = genuine.body.replace(event.encode(), STRANGE_EVENT.encode())
+    headers = {name: value.replace(event, STRANGE_EVENT) for name, value in genuine.headers.items()}
+    got = _meaning(bench, replace(genuine, body=body, headers=headers))
+    if got != "ignored:unsupported":
+        yield Finding(
+            f"an event nobody knows is {got}",
+            'Answer Ignored("unsupported", name) for it: vendors add events without asking.',
+        )
+
+
+def _survives(bench: Bench, delivery: RawDelivery) -> Iterator[Finding]:
+    try:
+        _parse(bench, delivery)
+    except BadPayload:
+        return
+    except Exception as error:
+        yield Finding(
+            f"`parse` failed with {type(error).__name__} on {delivery.body[:40]!r}",
+            "Read the body into a typed model and raise BadPayload for what does not fit.",
+        )
+
+
+RULES = (
+    Rule(
+        "every-fixture-parses",
+        Tier.BRONZE,
+        "Recorded deliveries parse or are ignored for a reason; unknown events are `unsupported`.",
+        executed=every_fixture,
+        needs=RECEIVES,
+    ),
+)

@@ -1,0 +1,56 @@
+"""Secrets: whatever goes wrong, none of them is seen anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from connectors.kit.bench import Bench
+from connectors.kit.rule import Finding, Rule, Tier
+
+
+def never_seen(bench: Bench) -> Iterator[Finding]:
+    """A day in the life of an integration with everything going wrong; then every text is searched for secrets."""
+    secrets = bench.secrets()
+    if not secrets:
+        yield Finding("the credentials hold no secret", "Make the fields that prove who we are SecretStr.")
+    _live(bench)
+    for where, text in bench.visible():
+        for name, secret in secrets.items():
+            if secret in text:
+                yield Finding(
+                    f"the secret {name} shows in {where}",
+                    "Never put credentials into texts, urls or logs; context.http.redact() cleans the vendor's words.",
+                )
+                return
+
+
+def _live(bench: Bench) -> None:
+    bench.vendor.edit(0, "title", "Seen")
+    bench.hear()
+    bench.pull()
+    if "task_sink" in bench.integration()["capabilities"]:
+        bench.create("Made here")
+        bench.push()
+    for status in (400, 403, 404, 500, 401):
+        bench.vendor.faults.add("error", status=status, count=None)
+        bench.vendor.edit(0, "title", f"Answered {status}")
+        bench.edit("title", f"Refused {status}")
+        bench.hear()
+        bench.push()
+        bench.pull()
+        bench.wait(4000)
+        bench.vendor.faults.clear()
+    bench.connect(bench.vendor.wrong_credentials())
+    bench.connect()
+
+
+RULES = (
+    Rule(
+        "secrets-never-logged",
+        Tier.BRONZE,
+        "No credential shows in logs, errors, rows, reprs or diagnostics.",
+        executed=never_seen,
+        needs=frozenset({"task_source"}),
+        essential=True,
+    ),
+)

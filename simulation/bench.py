@@ -1,0 +1,412 @@
+"""The conformance kit's bench: the real engine and front door on the simulator's stage, with one connector on it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete
+
+from connectors.contract import Connector, RawDelivery, TaskSyncConfig
+from connectors.http import Unlimited
+from connectors.kit.bench import Answer, Connected, Moment, Row
+from connectors.kit.rule import Subject
+from connectors.kit.run import Trial
+from core import tasks
+from core.errors import PlatformError
+from core.models import Delivery, Integration, Subscription
+from core.tasks import NewTask
+from simulation.frontdoor import FrontDoor
+from simulation.invariants import fingerprint, violations
+from simulation.machine import Runaway
+from simulation.observed import Watched, listening, observed
+from simulation.quiet import Unrest, come_to_rest, tell_again
+from simulation.schedule import Conditions, Interrupt, Schedule, Step
+from simulation.stage import MakeVendor, Stage
+from simulation.trialsides import side_of
+from simulation.vendor import TrialVendor
+from simulation.world import World
+from sync import integrations, subscriptions
+from sync.configuration import parse_config
+from sync.credentials import build, label, load
+from sync.diagnostics import diagnose
+from sync.reasons import next_step
+
+COLUMNS = {"assignee": "assignee_id"}
+"""Field -> its column, where the two differ."""
+
+SHORTEST_SECRET = 6
+"""Characters: what is shorter is found everywhere by chance."""
+
+STRANGE = "a-secret-that-nobody-signs-with-0123456789"
+
+
+class _Doored(World):
+    """A world whose deliveries go through the real front door."""
+
+    def arrive(self, deliveries: list[RawDelivery]) -> None:
+        """Knock with each."""
+        if deliveries:
+            FrontDoor(self.stage.runtime).knock(integration_of(self), deliveries)
+
+
+def integration_of(world: World) -> Integration:
+    """The world's integration as it is now."""
+    with world.stage.database.read() as session:
+        return session.get_one(Integration, world.integration_id)
+
+
+class EngineBench:
+    """One connector on the real engine; see `connectors.kit.bench.Bench`."""
+
+    def __init__(self, connector: type[Connector], make_vendor: MakeVendor, heard: list[str]) -> None:
+        self._seen: Counter[str] = Counter()
+        self._heard = heard
+
+        def dress(own: type[Connector]) -> type[Connector]:
+            # A side may tie the class to its vendor; then that is the one to be run.
+            self.connector = observed(own if issubclass(own, connector) else connector, self._seen)
+            return self.connector
+
+        self._stage = Stage(make_vendor, dress)
+        self._watched = Watched(self._stage.transport)
+        self._stage.runtime = replace(self._stage.runtime, transport=self._watched)
+        self.begin()
+
+    @property
+    def vendor(self) -> TrialVendor:
+        """People at the vendor."""
+        side: Any = self._stage.vendor
+        return side  # type: ignore[no-any-return]
+
+    # --- worlds and time ---
+
+    def begin(self, *, bound: bool = True) -> None:
+        """A new world."""
+        self._seen.clear()
+        self._strange = False
+        self._world = _Doored(self._stage, Schedule(0, Conditions(bound=bound)))
+        self._id = self._world.integration_id
+        self.vendor.faults.clear()
+        self.vendor.calls.reset()
+
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        self._stage.clock.advance(seconds)
+
+    # --- people here ---
+
+    def create(self, title: str, **values: str) -> str:
+        """A new task."""
+        tenant, rt = self._world.beginning.tenant, self._stage.runtime
+        context = {"service_line_id": tenant.line_id, "project_id": tenant.project_id}
+        if "assignee" in values:
+            values["assignee_id"] = tenant.people[values.pop("assignee")]
+        new = NewTask(tenant.workspace.id, title, **(context | values))
+        with rt.db.write() as session:
+            return tasks.create(session, new, actor=tenant.people["ann"], now=rt.clock()).task.id
+
+    def edit(self, field: str, value: str | None, task_id: str | None = None) -> None:
+        """Set a field of a task."""
+        tenant, rt = self._world.beginning.tenant, self._stage.runtime
+        if field == "assignee" and value is not None:
+            value = tenant.people[value]
+        chosen = task_id or self.tasks()[0]["id"]
+        with rt.db.write() as session:
+            changes = {COLUMNS.get(field, field): value}
+            tasks.change(session, chosen, changes, actor=tenant.people["ann"], now=rt.clock())
+
+    def person(self, name: str) -> str:
+        """A user's id."""
+        return self._world.beginning.tenant.people[name]
+
+    # --- deliveries ---
+
+    def arriving(self) -> list[RawDelivery]:
+        """What is under way."""
+        world = self._world
+        deliveries, world.air = world.air + self.vendor.sent(), []
+        return deliveries
+
+    def knock(self, deliveries: Iterable[RawDelivery]) -> list[Answer]:
+        """Deliver through the front door."""
+        rt = self._stage.runtime
+        if self._strange:
+            rt = replace(rt, settings=rt.settings.model_copy(update={"oauth_apps": {}}))
+        return FrontDoor(rt).knock(self._row(), deliveries)
+
+    def empty_inbox(self) -> None:
+        """No delivery ever came."""
+        with self._stage.database.write() as session:
+            session.execute(delete(Delivery))
+
+    def hear(self) -> None:
+        """All arrives and is worked off."""
+        self._world.take(Step("hear"))
+
+    # --- workers ---
+
+    def pull(self, *moments: Moment) -> None:
+        """The pull lane."""
+        self._world.take(Step("poll", interrupts=_interrupts(moments)))
+
+    def push(self, *moments: Moment) -> bool:
+        """The push lane."""
+        before = self._world.disturbances
+        self._world.take(Step("push", interrupts=_interrupts(moments)))
+        return self._world.disturbances > before
+
+    def drain(self) -> None:
+        """The inbox lane."""
+        self._world.take(Step("drain"))
+
+    def sweep(self) -> None:
+        """The search for deleted items."""
+        due = self._row().next_sweep_at
+        if due is not None:
+            self._stage.clock.now = max(self._stage.clock.now, due)
+        self.pull()
+
+    def tick(self) -> None:
+        """Beat, and the work it finds."""
+        self._world.take(Step("tick"))
+
+    def resync(self) -> None:
+        """Every item once more."""
+        with self._stage.database.write() as session:
+            row = session.get_one(Integration, self._id)
+            row.cursor, row.next_pull_at = None, self._stage.clock()
+        self.pull()
+
+    def rest(self) -> list[str]:
+        """Come to rest, and look."""
+        world = self._world
+        world.needs_poll = True
+        try:
+            come_to_rest(world)
+            settled = fingerprint(world)
+            tell_again(world)
+            found = violations(world)
+        except (Unrest, Runaway) as error:
+            return [f"at_rest: {error}"]
+        if fingerprint(world) != settled:
+            found.append("at_rest: telling everything once more changed something")
+        return found
+
+    # --- operators ---
+
+    def connect(self, credentials: Mapping[str, Any] | None = None) -> Connected:
+        """Connect once more."""
+        tenant, row = self._world.beginning.tenant, self._row()
+        given = dict(credentials) if credentials is not None else self.vendor.credentials(Conditions())
+        return self._asked(
+            lambda: integrations.create(
+                self._stage.runtime,
+                workspace=tenant.workspace,
+                actor=tenant.people["ann"],
+                token_id=None,
+                type=row.type,
+                name="Once more",
+                config=row.config,
+                credentials=given,
+            )
+        )
+
+    def reconfigure(self, **config: Any) -> Connected:
+        """Change the config."""
+        actor = self._world.beginning.tenant.people["ann"]
+        row = self._row()
+        return self._asked(
+            lambda: integrations.update(self._stage.runtime, row, actor=actor, token_id=None, config=config)
+        )
+
+    def _asked(self, request: Callable[[], Integration]) -> Connected:
+        try:
+            made = request()
+        except PlatformError as error:
+            return Connected(error.status, error.message)
+        return Connected(201, "", made.id, made.status)
+
+    def new_secret(self) -> None:
+        """A new signing secret."""
+        actor = self._world.beginning.tenant.people["ann"]
+        subscriptions.new_secret(self._stage.runtime, self._id, actor=actor, token_id=None)
+
+    def forget_secrets(self) -> None:
+        """The front door knows other secrets."""
+        self._strange = True
+        rt = self._stage.runtime
+        facts = self.connector.manifest.webhooks
+        names = facts.secrets if facts else ()
+        with rt.db.write() as session:
+            row = session.get(Subscription, self._id)
+            if row is not None:
+                row.sealed = rt.vault.seal({"secrets": [STRANGE]}, f"integration:{self._id}:subscription")
+            opened = load(rt, session, session.get_one(Integration, self._id))
+            values = {name: STRANGE if name in names else value for name, value in opened.values.items()}
+            sealed = rt.vault.seal(values, label(self._id))
+            session.connection().exec_driver_sql("UPDATE credential SET sealed = ?", (sealed,))
+
+    def disconnect(self) -> None:
+        """End the integration."""
+        actor = self._world.beginning.tenant.people["ann"]
+        integrations.disconnect(self._stage.runtime, self._row(), actor=actor, token_id=None)
+
+    # --- looking ---
+
+    def _row(self) -> Integration:
+        return integration_of(self._world)
+
+    def _table(self, name: str, where: str = "1 = 1", *parameters: Any) -> list[Row]:
+        cursor = self._stage.database.driver.execute(
+            f"SELECT * FROM {name} WHERE {where} ORDER BY id",
+            parameters,
+        )
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def integration(self) -> Row:
+        """The integration's row."""
+        return self._table("integration", "id = ?", self._id)[0]
+
+    def tasks(self) -> list[Row]:
+        """The tasks, oldest first."""
+        return self._table("task")
+
+    def bindings(self) -> list[Row]:
+        """The bindings; `refused` as a mapping."""
+        return [{**row, "refused": json.loads(row["refused"])} for row in self._table("binding")]
+
+    def history(self) -> list[Row]:
+        """The tasks' history."""
+        return self._table("task_history")
+
+    def events(self, type_: str = "") -> list[Row]:
+        """The events of a type, or all."""
+        return self._table("event", "type = ? OR ? = ''", type_, type_)
+
+    def deliveries(self) -> list[Row]:
+        """The inbox."""
+        return self._table("delivery")
+
+    def runs(self) -> list[Row]:
+        """The sync runs."""
+        return self._table("sync_run")
+
+    def config(self) -> Any:
+        """The config as its model."""
+        parsed = parse_config(self.connector, self._row().config)
+        assert isinstance(parsed, TaskSyncConfig)
+        return parsed
+
+    def settled(self) -> object:
+        """The invariants' fingerprint of the world."""
+        return fingerprint(self._world)
+
+    def written(self) -> int:
+        """Changes at the vendor that were ours."""
+        return sum(not change.by_people for change in self.vendor.journal())
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        """The diagnostics document."""
+        return diagnose(self._stage.runtime, self._id)
+
+    def next_step(self, code: str) -> str:
+        """What to do about a reason code."""
+        return next_step(code, given_up=True)
+
+    def secrets(self) -> Mapping[str, str]:
+        """What must not be seen."""
+        rt = self._stage.runtime
+        with rt.db.read() as session:
+            opened = load(rt, session, session.get_one(Integration, self._id))
+            row = session.get(Subscription, self._id)
+            signing = subscriptions.stored_secrets(rt, row) if row is not None else []
+        model = self.connector.manifest.credentials[opened.mode]
+        hidden = {name for name, field in model.model_fields.items() if "Secret" in str(field.annotation)}
+        found = {name: str(opened.values[name]) for name in hidden if opened.values.get(name)}
+        found |= {f"signing {number}": secret for number, secret in enumerate(signing, start=1)}
+        for name, value in opened.values.items():
+            pairs = {f"{name}:{other}": f"{value}:{found[other]}" for other in hidden & found.keys() if name != other}
+            found |= {pair: base64.b64encode(text.encode()).decode() for pair, text in pairs.items()}
+        return {name: secret for name, secret in found.items() if len(secret) >= SHORTEST_SECRET}
+
+    def visible(self) -> Iterator[tuple[str, str]]:
+        """All that can be seen."""
+        yield from (("the log", line) for line in self._heard)
+        for name in ("integration", "task", "task_history", "event", "delivery", "sync_run", "binding", "audit_record"):
+            for row in self._table(name):
+                shown = {key: value for key, value in row.items() if key not in ("sealed", "body")}
+                yield f"table {name}", repr(shown)
+        yield "the connector's repr", f"{self.instance()!r} {self.instance()!s}"
+        yield "the diagnostics", json.dumps(self.diagnostics())
+        yield from (("an error of a worker", fault) for fault in self._world.faults)
+
+    def untimed(self) -> list[str]:
+        """Calls without a timeout."""
+        return self._watched.untimed
+
+    def exercised(self) -> Mapping[str, int]:
+        """Methods that returned."""
+        return self._seen
+
+    def instance(self) -> Connector:
+        """A connector as a worker makes it."""
+        rt = self._stage.runtime
+        with rt.db.read() as session:
+            opened = load(rt, session, self._row())
+        made: Connector = build(rt, self.connector, self.config(), opened.mode, opened.values, Unlimited()).connector
+        return made
+
+    @contextmanager
+    def offline(self) -> Iterator[Callable[[], list[str]]]:
+        """No call gets through."""
+        shut = self._watched.shut = []
+        try:
+            yield lambda: list(shut)
+        finally:
+            self._watched.shut = None
+
+
+def _interrupts(moments: Iterable[Moment]) -> tuple[Interrupt, ...]:
+    return tuple(
+        Interrupt(
+            m.where, m.nth, m.what, 0, tuple(Step(do, slot, "title", f"Meanwhile {slot}") for do, slot in m.meanwhile)
+        )
+        for m in moments
+    )
+
+
+# --- the composition ----------------------------------------------------------------------------------
+
+
+def trial_of(connector: type[Connector], make_vendor: MakeVendor | None = None, folder: Path | None = None) -> Trial:
+    """The examination of a connector against its fake vendor; without one, only its code can be looked at."""
+    make = make_vendor or side_of(connector.manifest.type)
+    subject = Subject(connector, folder or folder_of(connector))
+    if make is None:
+        return Trial(subject)
+    return Trial(subject, lambda: _opened(connector, make))
+
+
+def folder_of(connector: type[Connector]) -> Path:
+    """Where the connector's code is."""
+    import inspect
+
+    return Path(inspect.getfile(connector)).parent
+
+
+def _opened(connector: type[Connector], make_vendor: MakeVendor) -> AbstractContextManager[EngineBench]:
+    @contextmanager
+    def opened() -> Iterator[EngineBench]:
+        heard: list[str] = []
+        with listening(heard):
+            yield EngineBench(connector, make_vendor, heard)
+
+    return opened()
