@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.contract import Credentials, Priority, Status, TaskSyncConfig
+from connectors.words import folded
 
 T = TypeVar("T", Status, Priority)
 
@@ -64,11 +65,6 @@ class JiraConfig(TaskSyncConfig):
 def _near(host: str) -> bool:
     """This machine or a name without a domain: a sandbox. Everything public is https only."""
     return "." not in host or host.startswith("127.")
-
-
-def folded(name: str) -> str:
-    """A vendor's name as names are compared: any case, either apostrophe."""
-    return name.strip().casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 def _stable(what: str, read: dict[str, T], written: dict[T, str], may_share: set[T]) -> None:

@@ -13,8 +13,9 @@ import msgspec
 
 from connectors.contract import BadPayload, Priority, RemoteTask, RemoteUser, RemoteValue, Status
 from connectors.jira.adf import Node
-from connectors.jira.config import JiraConfig, folded
+from connectors.jira.config import JiraConfig
 from connectors.jira.markdown import Markdown, to_markdown
+from connectors.words import folded
 
 FIELDS = (
     "summary",

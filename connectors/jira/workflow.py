@@ -10,8 +10,9 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from connectors.contract import RemoteValue, Status
-from connectors.jira.config import JiraConfig, folded
+from connectors.jira.config import JiraConfig
 from connectors.jira.mapping import CANCELLED, FieldMeta, Reader, Transition
+from connectors.words import folded
 
 RESOLUTION = "resolution"
 

@@ -27,7 +27,7 @@ from connectors.contract import (
 from connectors.jira import jql
 from connectors.jira.adf import from_markdown
 from connectors.jira.client import ErrorBody, JiraClient
-from connectors.jira.config import JiraConfig, folded
+from connectors.jira.config import JiraConfig
 from connectors.jira.history import SENT_AS, overwritten
 from connectors.jira.mapping import (
     PRIORITY_NAMES,
@@ -44,6 +44,7 @@ from connectors.jira.mapping import (
 )
 from connectors.jira.markdown import canonical
 from connectors.jira.workflow import Way, best_way, next_hop
+from connectors.words import folded
 
 log = structlog.get_logger(__name__)
 
