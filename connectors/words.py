@@ -1,7 +1,7 @@
-"""A vendor's words for status and priority under a config's maps: the same for every task vendor.
+"""A vendor's words for status and priority <-> ours, under what an integration's config says. Pure.
 
-What a map says comes first; then what we write for a value, which must read back as that value; then what the
-connector makes of the vendor's own categories and usual names.
+What a map of the config says comes first; then what we write for a value, which must read back as that value; then
+the vendor's usual words; then a default, so that every word means something.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
-from connectors.contract import Priority, Status, TaskSyncConfig
+from connectors.contract import Priority, RemoteValue, Status
 
 T = TypeVar("T", Status, Priority)
 
@@ -20,45 +20,68 @@ def folded(name: str) -> str:
 
 
 class Words(Generic[T]):
-    """One field's maps: `read` from vendor ids or names to ours, `written` from ours to them.
+    """The words of one field. A thing of the vendor's is named by one word or several (its id and its name).
 
-    Of values of `told_apart` that are written as one word the first is read back from it; the connector tells the
-    others by something else.
+    usual       the vendor's word -> ours where nothing else is said; the first word for a value is the one written
+    default     what a word means that nobody knows
+    read        `status_map` or `priority_map` of the config, `written` its `status_out` or `priority_out`
+    told_apart  of these, written as one word, the first is read back from it; the connector tells the others by
+                something else
     """
 
-    def __init__(self, read: Mapping[str, T], written: Mapping[T, str], told_apart: Sequence[T] = ()) -> None:
+    def __init__(
+        self,
+        usual: Mapping[str, T],
+        default: T,
+        read: Mapping[str, T],
+        written: Mapping[T, str],
+        told_apart: Sequence[T] = (),
+    ) -> None:
+        self._default: T = default
+        self._written: Mapping[T, str] = written
+        self._words = tuple(usual)
+        self._usual: dict[str, T] = {folded(word): value for word, value in usual.items()}
         self._read: dict[str, T] = {folded(word): value for word, value in read.items()}
-        self._written: dict[T, str] = dict(written)
-        last_to_first = sorted(written, key=lambda value: value in told_apart and -told_apart.index(value))
-        self._back: dict[str, T] = {folded(written[value]): value for value in last_to_first}
+        first_last = sorted(written, key=lambda value: -told_apart.index(value) if value in told_apart else 0)
+        self._back: dict[str, T] = {folded(written[value]): value for value in first_last}
 
-    def told(self, id_: str, name: str) -> T | None:
-        """What the map says this vendor value means; by its id before its name."""
-        return self._read.get(folded(id_)) or self._read.get(folded(name))
+    def told(self, *words: str) -> T | None:
+        """What the config says a thing means: its map, else what we write for it."""
+        return _first(self._read, words) or _first(self._back, words)
 
-    def back(self, id_: str, name: str) -> T | None:
-        """What we write as this vendor value."""
-        return self._back.get(folded(id_)) or self._back.get(folded(name))
+    def mapped(self, *words: str) -> T | None:
+        """What the config's map says it means."""
+        return _first(self._read, words)
 
-    def word(self, value: T) -> str | None:
-        """The vendor's id or name to write for ours, as configured."""
-        return self._written.get(value)
+    def here(self, *words: str) -> T:
+        """What a thing means."""
+        return self.told(*words) or _first(self._usual, words) or self._default
 
-    def here(self, id_: str, name: str, otherwise: T) -> T:
-        """What a vendor value means: as told, as written, else `otherwise`."""
-        return self.told(id_, name) or self.back(id_, name) or otherwise
+    def there(self, value: T) -> str | None:
+        """The vendor's word to write; None when no word means this value."""
+        return self._written.get(value) or next((word for word in self._words if self.here(word) is value), None)
+
+    def read(self, *words: str) -> RemoteValue:
+        """A thing as a field of an item: `there` is `word:ours`, so that it changes whenever its meaning does."""
+        here = self.here(*words)
+        return RemoteValue(here.value, f"{words[0]}:{here.value}")
+
+    def prove(self, field: str) -> None:
+        """Every value of ours can be written, and what is written reads back as that value. Raises ValueError, for a
+        config's validator."""
+        for value in type(self._default):
+            word = self.there(value)
+            if word is None:
+                raise ValueError(f"nothing is written for {value.value}: name the vendor's word in {field}_out")
+            if self.here(word) is not value:
+                read = f"{field}_map reads it as {self.here(word).value}"
+                raise ValueError(f"{field}_out writes {value.value} as {word!r}, but {read}; make them agree")
 
 
-def statuses(config: TaskSyncConfig) -> Words[Status]:
-    """The words for statuses."""
-    return Words(config.status_map, config.status_out, config.told_apart)
+def _first(known: Mapping[str, T], words: Sequence[str]) -> T | None:
+    return next((known[folded(word)] for word in words if folded(word) in known), None)
 
 
-def priorities(config: TaskSyncConfig) -> Words[Priority]:
-    """The words for priorities."""
-    return Words(config.priority_map, config.priority_out)
-
-
-def names(word: str, id_: str, name: str) -> bool:
-    """Whether a word of a map means this vendor value."""
-    return folded(word) in (folded(id_), folded(name))
+def names(word: str, *words: str) -> bool:
+    """Whether a word of the config means the thing with these words."""
+    return folded(word) in map(folded, words)

@@ -28,8 +28,8 @@ from simulation.machine import Runaway
 from simulation.observed import Watched, listening, observed
 from simulation.quiet import Unrest, come_to_rest, tell_again
 from simulation.schedule import Conditions, Interrupt, Schedule, Step
+from simulation.sides import UnknownSide, side
 from simulation.stage import MakeVendor, Stage
-from simulation.trialsides import side_of
 from simulation.vendor import TrialVendor
 from simulation.world import World
 from sync import integrations, subscriptions
@@ -388,11 +388,18 @@ def _interrupts(moments: Iterable[Moment]) -> tuple[Interrupt, ...]:
 
 def trial_of(connector: type[Connector], make_vendor: MakeVendor | None = None, folder: Path | None = None) -> Trial:
     """The examination of a connector against its fake vendor; without one, only its code can be looked at."""
-    make = make_vendor or side_of(connector.manifest.type)
+    make = make_vendor or _known_side(connector.manifest.type)
     subject = Subject(connector, folder or folder_of(connector))
     if make is None:
         return Trial(subject)
     return Trial(subject, lambda: _opened(connector, make))
+
+
+def _known_side(type_: str) -> MakeVendor | None:
+    try:
+        return side(type_)
+    except UnknownSide:
+        return None
 
 
 def folder_of(connector: type[Connector]) -> Path:

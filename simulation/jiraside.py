@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +14,7 @@ from pydantic import SecretStr
 
 import connectors.jira
 from connectors.contract import Connector, RawDelivery
-from connectors.http import Transport, WireRequest, WireResponse
+from connectors.http import Transport
 from connectors.jira import JiraConnector
 from core.settings import OAuthApp
 from core.tasks import MARKER
@@ -26,6 +25,7 @@ from sandbox.jira import CLIENT_ID, CLIENT_SECRET, Issue, JiraSandbox, Person, a
 from sandbox.jira.model import SiteEvent
 from sandbox.jira.seed import SERVICE_ACCOUNT
 from simulation.machine import Machine, VirtualClock
+from simulation.sandboxside import Caught, Dated, SkewedClock
 from simulation.schedule import Conditions
 from simulation.vendor import PEOPLE, Change, Item
 
@@ -39,55 +39,6 @@ STATUSES = {
 }
 PRIORITIES = {"Highest": "critical", "High": "high", "Medium": "medium", "Low": "low", "Lowest": "low"}
 ACCOUNTS = {"Ann Archer": "ann", "Bob Baker": "bob", "Cleo Carter": "eve"}
-
-
-class SkewedClock:
-    """Jira's clock: ours, and something more."""
-
-    def __init__(self, ours: VirtualClock) -> None:
-        self._ours = ours
-        self.skew = timedelta(0)
-
-    def now(self) -> datetime:
-        """What Jira's clock says."""
-        return self._ours() + self.skew
-
-    def advance(self, seconds: float) -> datetime:
-        """It does not move by itself."""
-        return self.now()
-
-    async def sleep(self, seconds: float) -> None:
-        """Answers come at once."""
-
-    def on_advance(self, callback: Any) -> None:
-        """Nobody has to be told."""
-
-
-class Caught:
-    """Takes the webhooks instead of HTTP."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-        self.deliveries: list[RawDelivery] = []
-
-    def send(self, url: str, headers: dict[str, str], body: bytes) -> int:
-        """It is under way; the simulator's network decides what becomes of it."""
-        named = {name.lower(): value for name, value in headers.items()}
-        self.deliveries.append(RawDelivery(named, body, self._clock()))
-        return 200
-
-
-class Dated(Transport):
-    """The sandbox with the `Date` that a server in front of it puts into every answer."""
-
-    def __init__(self, inner: Transport, clock: SkewedClock) -> None:
-        self._inner, self._clock = inner, clock
-
-    def handle_request(self, request: WireRequest) -> WireResponse:
-        """Answer one request."""
-        response = self._inner.handle_request(request)
-        response.headers["Date"] = format_datetime(self._clock.now(), usegmt=True)
-        return response
 
 
 class JiraSide:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from simulation.invariants import ending, fingerprint, violations
-from simulation.jiraside import JiraSide
 from simulation.machine import Runaway
 from simulation.quiet import Unrest, come_to_rest, tell_again
 from simulation.report import Report, Result
 from simulation.schedule import Schedule, draw
 from simulation.shrink import shrink
-from simulation.stage import MakeVendor, Stage
-from simulation.toyside import ToySide
+from simulation.sides import side
+from simulation.stage import Stage
 from simulation.world import World
-
-VENDORS: Mapping[str, MakeVendor] = {"toy": ToySide, "jira": JiraSide}
 
 MILLION = 1_000_000
 
@@ -60,7 +57,7 @@ def run(
 
 def run_many(vendor: str, seeds: range) -> Report:
     """Run the schedules of these seeds. A failing one is shrunk and told; after a few of them it stops."""
-    stage = Stage(VENDORS[vendor])
+    stage = Stage(side(vendor))
     report = Report(vendor)
     began = time.perf_counter()
     with _fewer_collections():
@@ -78,7 +75,7 @@ def run_many(vendor: str, seeds: range) -> Report:
 def replay(vendor: str, seed: int) -> Report:
     """Run one schedule as it was drawn, and tell its story whether it ends well or not."""
     report = Report(vendor)
-    result = run(Stage(VENDORS[vendor]), draw(seed), story=True)
+    result = run(Stage(side(vendor)), draw(seed), story=True)
     report.add(result)
     (report.failures if result.violations else report.told).append(result)
     return report

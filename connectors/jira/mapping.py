@@ -15,7 +15,7 @@ from connectors.contract import BadPayload, Priority, RemoteTask, RemoteUser, Re
 from connectors.jira.adf import Node
 from connectors.jira.config import JiraConfig
 from connectors.jira.markdown import Markdown, to_markdown
-from connectors.words import folded, priorities, statuses
+from connectors.words import Words, folded
 
 FIELDS = (
     "summary",
@@ -195,8 +195,8 @@ class Reader:
 
     def __init__(self, config: JiraConfig) -> None:
         self._site = config.site_url
-        self._statuses = statuses(config)
-        self._priorities = priorities(config)
+        self._statuses = Words({}, Status.BACKLOG, config.status_map, config.status_out, config.told_apart)
+        self._priorities = Words(PRIORITIES, Priority.MEDIUM, config.priority_map, config.priority_out)
         self._made: dict[tuple[str, str, str, str], RemoteValue] = {}
 
     def task(self, issue: Issue) -> RemoteTask:
@@ -238,10 +238,10 @@ class Reader:
 
     def _status(self, status: VendorStatus, resolution: str) -> Status:
         name, category = folded(status.name), CATEGORIES.get(status.category.key, Status.BACKLOG)
-        told = self._statuses.told(status.id, status.name)
-        if told:
-            return told
-        written = self._statuses.back(status.id, status.name)
+        mapped = self._statuses.mapped(status.id, status.name)
+        if mapped:
+            return mapped
+        written = self._statuses.told(status.id, status.name)
         if (written or category) is Status.DONE:
             return Status.CANCELLED if {name, folded(resolution)} & CANCELLED else Status.DONE
         if category is Status.IN_PROGRESS and any(word in name for word in REVIEW_WORDS):
@@ -255,9 +255,7 @@ class Reader:
         key = ("priority", priority.id, priority.name, "")
         made = self._made.get(key)
         if made is None:
-            usual = PRIORITIES.get(folded(priority.name), Priority.MEDIUM)
-            here = self._priorities.here(priority.id, priority.name, usual)
-            made = self._made[key] = RemoteValue(here.value, f"{priority.id}:{here}")
+            made = self._made[key] = self._priorities.read(priority.id, priority.name)
         return made
 
 

@@ -10,14 +10,15 @@ from urllib.parse import quote
 
 from sandbox.calls import CallLog
 from sandbox.clock import Clock
+from sandbox.consent import oauth_reply
 from sandbox.faults import Fault, FaultKind, FaultPlan
 from sandbox.http import Call, Operation, Reply
 from sandbox.jira.api import comments, hooks, issues, meta, search
 from sandbox.jira.api.ask import UNAUTHENTICATED, Access, Ask, Handler, Row, SiteServices
-from sandbox.jira.api.consent import ConsentPages
+from sandbox.jira.api.consent import JiraConsentPages
 from sandbox.jira.limits import Refusal
 from sandbox.jira.model import JiraError, Settings
-from sandbox.jira.oauth import AuthServer, Grant, OAuthError
+from sandbox.oauth import AuthServer, Grant, OAuthError
 
 REST = "/rest/api/3"
 GATEWAY = "/ex/jira/{cloudId}"
@@ -60,7 +61,7 @@ class JiraVendor:
         for prefix in ("", GATEWAY):
             table.extend(self._operation(row, prefix + REST) for row in _ROWS)
             table.extend(self._operation(row, prefix) for row in hooks.ADMIN_ROWS)
-        pages = ConsentPages(self.oauth, self.settings, [s.site for s in self.sites.values()])
+        pages = JiraConsentPages(self.oauth, [s.site for s in self.sites.values()])
         return [*table, *pages.operations()]
 
     def _operation(self, row: Row, prefix: str) -> Operation:
@@ -75,7 +76,7 @@ class JiraVendor:
             except JiraError as error:
                 return error_reply(error)
             except OAuthError as error:
-                return Reply(error.status, {"error": error.code, "error_description": error.text})
+                return oauth_reply(error)
 
     def fault_reply(self, fault: Fault) -> Reply:
         """A planned 429 or error."""
@@ -140,7 +141,7 @@ class JiraVendor:
     def _bearer(self, on: SiteServices, token: str, gateway: bool) -> _Caller:
         """3LO tokens work through the gateway only, for the sites they were granted."""
         grant = self.oauth.grant_of(token)
-        if grant is None or not gateway or on.site.cloud_id not in grant.cloud_ids:
+        if grant is None or not gateway or on.site.cloud_id not in grant.resources:
             raise JiraError(401, UNAUTHENTICATED)
         return _Caller(grant.account_id, grant)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sandbox.switches import Switches
+
 Json = dict[str, Any]
 
 # Jira Cloud REST v3, statusCategory: key -> (id, name, colour).
@@ -222,24 +224,15 @@ class SiteEvent:
 
 
 @dataclass
-class Settings:
-    """The switches of a Jira sandbox. Times are in seconds.
+class Settings(Switches):
+    """The switches of a Jira sandbox, besides the usual ones.
 
-    `search_lag_seconds`: how far the search index is behind. `search_page_cap`: the most issues with
-    fields in one page. `webhook_latency_seconds`: from the change to the first attempt.
-    `wrong_credentials`: "anonymous" (Basic auth that fails reads as nobody) or "refuse" (401).
-    `consent`: "auto" or "form". `dead_token_status`: what `invalid_grant` comes with.
-    `enforce_limits`: real accounting of points and bursts, all sizes multiplied by `limits_scale`.
+    `search_page_cap`: the most issues with fields in one page. `wrong_credentials`: "anonymous" (Basic auth
+    that fails reads as nobody) or "refuse" (401). `enforce_limits`: points, bursts and writes to one issue.
     """
 
-    search_lag_seconds: float = 0.0
-    search_page_cap: int = 100
-    webhook_latency_seconds: float = 0.0
-    wrong_credentials: str = "anonymous"
-    consent: str = "auto"
-    access_token_seconds: int = 3600
     dead_token_status: int = 403
     revoke_on_reuse: bool = False
+    search_page_cap: int = 100
+    wrong_credentials: str = "anonymous"
     require_https_webhooks: bool = False
-    enforce_limits: bool = False
-    limits_scale: float = 1.0

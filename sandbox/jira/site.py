@@ -13,8 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sandbox.clock import Clock
+from sandbox.history import History
 from sandbox.jira import adf
-from sandbox.jira.history import History
 from sandbox.jira.model import (
     ApiToken,
     Attachments,
@@ -87,7 +87,7 @@ class JiraSite:
         self.default_priority: str | None = None
         self.issues: dict[int, Issue] = {}
         self.extras: dict[int, Attachments] = {}
-        self.history = History()
+        self.history: History[int, Issue] = History()
         self.generation = 0
         self.listeners: list[Callable[[SiteEvent], None]] = []
         self._keys: dict[str, int] = {}

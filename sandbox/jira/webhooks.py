@@ -15,10 +15,10 @@ from sandbox.clock import Clock
 from sandbox.jira.jql import parse
 from sandbox.jira.jql_fields import Searcher, Test, compile_where
 from sandbox.jira.model import JiraError, Json, Settings, SiteEvent
-from sandbox.jira.oauth import OAuthApp
 from sandbox.jira.render import Chosen, Renderer, change_items
 from sandbox.jira.site import JiraSite
 from sandbox.jira.times import millis
+from sandbox.oauth import OAuthApp
 from sandbox.webhooks import Delivery, Dispatcher, RetryRule
 
 # Jira Cloud: at most five retries, 5 to 15 minutes apart, on these and on anything without an answer;

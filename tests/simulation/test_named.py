@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from simulation.run import VENDORS, run
+from simulation.run import run
 from simulation.schedule import Conditions, Interrupt, Step
 from simulation.schedule import Schedule as Drawn
+from simulation.sides import SIDES, side
 from simulation.stage import Stage
 from simulation.world import World
 
@@ -15,14 +16,14 @@ NOBODY, ANN, BOB = range(3)
 TODO_THERE, DOING_THERE, REVIEW_THERE, QA_THERE, CLOSED_THERE, DROPPED_THERE = range(6)
 
 
-@pytest.fixture(scope="module", params=VENDORS)
+@pytest.fixture(scope="module", params=SIDES)
 def stage(request: pytest.FixtureRequest) -> Stage:
-    return Stage(VENDORS[request.param])
+    return Stage(side(request.param))
 
 
 @pytest.fixture(scope="module")
 def toy() -> Stage:
-    return Stage(VENDORS["toy"])
+    return Stage(side("toy"))
 
 
 def here(field: str, value: str | int, wait: float = 0, slot: int = 0) -> Step:

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 import sync.scope
 from cli.main import app
 from simulation.report import Report
-from simulation.run import VENDORS, explained, run, run_many, seeds_of
+from simulation.run import explained, run, run_many, seeds_of
 from simulation.schedule import Conditions, Interrupt, Schedule, Step, draw
 from simulation.shrink import shrink
+from simulation.sides import side
 from simulation.stage import Stage
 from sync.writes import Writer
 
@@ -27,16 +28,16 @@ def test_no_edit_is_lost_nothing_is_doubled_and_all_comes_to_rest(vendor: str, s
 
 
 def test_a_seed_always_tells_the_same_story() -> None:
-    stories = [run(Stage(VENDORS["toy"]), draw(seed), story=True) for seed in (5, 6, 5)]
+    stories = [run(Stage(side("toy")), draw(seed), story=True) for seed in (5, 6, 5)]
     assert stories[0] == stories[2]
     assert stories[0] != stories[1]
 
 
 def test_what_was_played_before_does_not_matter() -> None:
-    stage = Stage(VENDORS["toy"])
+    stage = Stage(side("toy"))
     for seed in range(100, 110):
         run(stage, draw(seed))
-    assert run(stage, draw(5), story=True) == run(Stage(VENDORS["toy"]), draw(5), story=True)
+    assert run(stage, draw(5), story=True) == run(Stage(side("toy")), draw(5), story=True)
 
 
 def test_every_decision_can_be_made_again_from_what_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +65,7 @@ def test_a_failing_schedule_is_made_small_and_told(monkeypatch: pytest.MonkeyPat
     padding = (Step("poll"), Step("there_edit", 0, "title", "T1"), Step("hear", wait=5))
     steps = (*padding, Step("here_create", 0, "title", "Twice"), Step("push", interrupts=(lost,)), Step("drop", 1))
     steps = (*steps, Step("push", wait=400), *padding)
-    stage = Stage(VENDORS["toy"])
+    stage = Stage(side("toy"))
     failure = run(stage, Schedule(0, Conditions(page=2, skew=3), steps))
     small = explained(stage, failure)
     assert any(found.startswith("created_once") for found in small.violations)

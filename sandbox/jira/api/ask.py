@@ -11,11 +11,11 @@ from sandbox.http import NO_BODY, Call, Reply
 from sandbox.jira.jql_fields import Searcher
 from sandbox.jira.limits import RateLimits
 from sandbox.jira.model import Issue, JiraError, Json, Settings
-from sandbox.jira.oauth import Grant
 from sandbox.jira.render import Renderer
 from sandbox.jira.search import SearchIndex
 from sandbox.jira.site import JiraSite
 from sandbox.jira.webhooks import WebhookHub
+from sandbox.oauth import Grant
 
 INVALID_PAYLOAD = "Invalid request payload. Refer to the REST API documentation and try again."
 UNAUTHENTICATED = "Client must be authenticated to access this resource."

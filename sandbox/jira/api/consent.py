@@ -1,58 +1,41 @@
 """The OAuth endpoints of auth.atlassian.com and api.atlassian.com, and the page a browser sees."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
-from sandbox.http import NO_BODY, Call, Operation, Reply
+from sandbox.consent import ConsentPages, json_fields
+from sandbox.http import Call, Operation, Reply
 from sandbox.jira import adf
-from sandbox.jira.model import JiraError, Settings
-from sandbox.jira.oauth import AuthServer, OAuthError, Site, consent_page, resources
+from sandbox.jira.model import JiraError
+from sandbox.jira.oauth import Site, resources
 from sandbox.jira.site import JiraSite
+from sandbox.oauth import AuthServer
 
 
-class ConsentPages:
+class JiraConsentPages(ConsentPages):
     """Consent, tokens, the list of sites, and `/browse/{key}` for people following a link."""
 
-    def __init__(self, oauth: AuthServer, settings: Settings, sites: list[JiraSite]) -> None:
-        self._oauth = oauth
-        self._settings = settings
+    def __init__(self, oauth: AuthServer, sites: list[JiraSite]) -> None:
+        super().__init__(
+            oauth,
+            lambda: [(u.account_id, u.display_name) for u in sites[0].users.values() if u.active],
+            authorize="/authorize",
+            resources=lambda: [site.cloud_id for site in sites],
+        )
         self._sites = sites
 
     def operations(self) -> Sequence[Operation]:
-        """The endpoints."""
+        """The endpoints. Atlassian has none to revoke tokens."""
         return [
-            Operation("oauth.authorize", "GET", "/authorize", self.authorize),
-            Operation("oauth.token", "POST", "/oauth/token", self.token),
+            *(operation for operation in super().operations() if operation.name != "oauth.revoke"),
             Operation("oauth.accessibleResources", "GET", "/oauth/token/accessible-resources", self.resources),
             Operation("browse", "GET", "/browse/{key}", self.browse),
         ]
 
-    def authorize(self, call: Call) -> Reply:
-        """GET /authorize: consents at once, or shows a form with `interactive` or consent "form"."""
-        app = self._oauth.check_request(call.query)
-        people = [(u.account_id, u.display_name) for u in self._sites[0].users.values() if u.active]
-        decision = call.query.get("decision")
-        asks = "interactive" in call.query or self._settings.consent == "form"
-        if decision is None and asks:
-            return Reply(200, consent_page(app, call.query, people))
-        if decision == "deny":
-            return self._redirect(self._oauth.deny(call.query))
-        account_id = call.query.get("as", self._oauth.consenting)
-        if account_id not in self._sites[0].users:
-            raise OAuthError(400, "invalid_request", f"Nobody here has the account {account_id!r}.")
-        sites = [site.cloud_id for site in self._sites]
-        return self._redirect(self._oauth.consent(call.query, account_id, sites))
-
-    def _redirect(self, location: str) -> Reply:
-        return Reply(302, NO_BODY, {"Location": location})
-
-    def token(self, call: Call) -> Reply:
-        """POST /oauth/token with a JSON body."""
-        try:
-            body = call.json()
-        except ValueError as bad:
-            raise OAuthError(400, "invalid_request", "The body must be JSON.") from bad
-        return Reply(200, self._oauth.token(body), {"Cache-Control": "no-store"})
+    def fields(self, call: Call) -> Mapping[str, Any]:
+        """Atlassian takes JSON only."""
+        return json_fields(call)
 
     def resources(self, call: Call) -> Reply:
         """GET /oauth/token/accessible-resources."""

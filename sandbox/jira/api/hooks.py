@@ -5,9 +5,9 @@ from typing import Any
 from sandbox.http import Reply
 from sandbox.jira.api.ask import INVALID_PAYLOAD, Access, Ask, Row, done, page
 from sandbox.jira.model import JiraError, Json
-from sandbox.jira.oauth import Grant
 from sandbox.jira.times import millis
 from sandbox.jira.webhooks import AdminWebhook
+from sandbox.oauth import Grant
 
 
 def _app(ask: Ask) -> Grant:

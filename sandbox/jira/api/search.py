@@ -65,7 +65,7 @@ def _answer(ask: Ask, body: Json, fields: list[str], properties: list[str], reco
     index, jql, token = ask.on.index, body.get("jql", ""), body.get("nextPageToken")
     only_ids = set(fields) <= {"id", "key"}
     limit = ID_PAGE_LIMIT if only_ids else ask.on.settings.search_page_cap
-    size = min(body.get("maxResults", DEFAULT_PAGE), limit)
+    size = min(body.get("maxResults", DEFAULT_PAGE), limit, ask.on.settings.page_limit or limit)
     if size < 1:
         raise JiraError(400, "The value of maxResults must be positive.")
     bent = {f.kind for f in ask.on.faults.take(PAGE_FAULTS, ask.call.operation, ask.call.method, ask.call.path)}

@@ -1,0 +1,46 @@
+"""What a Plank integration is configured with, and its credentials."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from connectors.contract import Credentials, Priority, Status, TaskSyncConfig
+from connectors.words import Words
+
+LANES = {
+    "ideas": Status.BACKLOG,
+    "doing": Status.IN_PROGRESS,
+    "checking": Status.IN_REVIEW,
+    "shipped": Status.DONE,
+    "dropped": Status.CANCELLED,
+}
+URGENCIES = {"now": Priority.CRITICAL, "soon": Priority.HIGH, "normal": Priority.MEDIUM, "someday": Priority.LOW}
+
+
+class PlankConfig(TaskSyncConfig):
+    """`projects[].external` is a board's short name. Lanes and urgencies are named as Plank's API has them."""
+
+    @cached_property
+    def lanes(self) -> Words[Status]:
+        """Lanes <-> statuses."""
+        return Words(LANES, Status.BACKLOG, self.status_map, self.status_out)
+
+    @cached_property
+    def urgencies(self) -> Words[Priority]:
+        """Urgencies <-> priorities."""
+        return Words(URGENCIES, Priority.MEDIUM, self.priority_map, self.priority_out)
+
+    @model_validator(mode="after")
+    def _words_are_stable(self) -> Self:
+        self.lanes.prove("status")
+        self.urgencies.prove("priority")
+        return self
+
+
+class PlankCredentials(Credentials):
+    """A personal token: Plank, Settings, Tokens."""
+
+    api_token: SecretStr = Field(min_length=1)

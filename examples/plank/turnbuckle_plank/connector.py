@@ -1,0 +1,147 @@
+"""The Plank connector: it decides which calls to make, and leaves words to `mapping` and deliveries to `webhook`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import SecretStr
+
+from connectors.contract import (
+    Account,
+    Context,
+    Cursor,
+    Expected,
+    Gone,
+    GoneReason,
+    Manifest,
+    RawDelivery,
+    RemoteTask,
+    RemoteUser,
+    Reply,
+    Secrets,
+    Signal,
+    Subscription,
+    TaskChanges,
+    TaskDraft,
+    TaskPage,
+    TaskWritten,
+    Verified,
+)
+from turnbuckle_plank import mapping, webhook
+from turnbuckle_plank.client import Page, PlankClient
+from turnbuckle_plank.config import PlankConfig
+from turnbuckle_plank.manifest import MANIFEST
+
+
+class PlankConnector:
+    """Plank, for one integration."""
+
+    manifest: ClassVar[Manifest] = MANIFEST
+
+    def __init__(self, context: Context) -> None:
+        self._config: PlankConfig = context.config
+        self._client = PlankClient(context)
+        self._boards = sorted({project.external for project in self._config.projects})
+
+    def check(self) -> Account:
+        """Whose token it is."""
+        me = self._client.me()
+        return Account(me.id, me.name)
+
+    # --- TaskSource ---------------------------------------------------------------------------------
+
+    def changed_tasks(self, cursor: Cursor | None) -> Iterator[TaskPage]:
+        """Cards by the number of their last change. A board that is new in the config makes us read all of them."""
+        known = cursor is not None and set(self._boards) <= set(cursor["boards"])
+        for page in self._pages(cursor["since"] if cursor and known else 0):
+            tasks = [mapping.task(card, self._config) for card in page.cards]
+            since = page.cards[-1].seq if page.cards else cursor["since"] if cursor and known else 0
+            yield TaskPage(tasks, {"since": since, "boards": self._boards}, page.total)
+
+    def _pages(self, since: int) -> Iterator[Page]:
+        while True:
+            page = self._client.cards(self._boards, since)
+            yield page
+            if not page.more:
+                return
+            since = page.cards[-1].seq
+
+    def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
+        """The cards now. Plank tells what was deleted; what it does not mention we may not see."""
+        batch = self._client.batch(ids)
+        found: dict[str, RemoteTask | Gone] = {card.id: mapping.task(card, self._config) for card in batch.cards}
+        for id_ in ids:
+            reason = GoneReason.DELETED if id_ in batch.deleted else GoneReason.UNREACHABLE
+            found.setdefault(id_, Gone(id_, reason))
+        return found
+
+    def all_ids(self) -> Iterator[Sequence[str]]:
+        """The ids of all cards. One that changes meanwhile comes again, and none is left out."""
+        for page in self._pages(0):
+            yield [card.id for card in page.cards]
+
+    # --- TaskSink -----------------------------------------------------------------------------------
+
+    def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
+        """One POST; the key is the card's reference."""
+        changes: TaskChanges = {
+            "title": draft.title,
+            "description": draft.description,
+            "status": draft.status,
+            "priority": draft.priority,
+            "assignee": draft.assignee,
+        }
+        card = self._client.create(draft.container, {**mapping.fields(changes, self._config), "ref": create_key})
+        return TaskWritten(mapping.task(card, self._config), mapping.sent(changes, self._config))
+
+    def find_created(self, create_key: str) -> Sequence[RemoteTask]:
+        """The cards with the key as their reference, the oldest first."""
+        cards = self._client.cards(self._boards, since=0, ref=create_key).cards
+        return [mapping.task(card, self._config) for card in sorted(cards, key=lambda card: int(card.id))]
+
+    def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
+        """One PATCH of the revision we know; Plank refuses it (Conflict) when somebody was faster."""
+        card = self._client.update(external_id, expected.version, mapping.fields(changes, self._config))
+        return TaskWritten(mapping.task(card, self._config), mapping.sent(changes, self._config))
+
+    # --- UserDirectory ------------------------------------------------------------------------------
+
+    def find_user(self, email: str, container: str) -> RemoteUser | None:
+        """The one person of a board with this address."""
+        people = [p for p in self._client.people(container) if (p.email or "").casefold() == email.casefold()]
+        return RemoteUser(people[0].id, people[0].name, people[0].email) if len(people) == 1 else None
+
+    # --- webhooks -----------------------------------------------------------------------------------
+
+    @staticmethod
+    def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
+        """See `webhook.verify`."""
+        return webhook.verify(delivery, secrets)
+
+    @staticmethod
+    def parse(delivery: RawDelivery, config: Any) -> Sequence[Signal]:
+        """See `webhook.parse`."""
+        return webhook.parse(delivery, config)
+
+    @staticmethod
+    def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
+        """Plank has none."""
+        return None
+
+    def subscribe(self, url: str, secret: SecretStr) -> Subscription:
+        """Register; one registered before may be signed with another secret, which Plank does not tell."""
+        for hook in self._client.hooks():
+            if hook.url == url:
+                self._client.unregister(hook.id)
+        return Subscription((self._client.register(url, secret.get_secret_value()).id,))
+
+    def renew(self, subscription: Subscription, url: str) -> Subscription | None:
+        """Plank's webhooks do not expire; None when somebody removed ours."""
+        known = {hook.id for hook in self._client.hooks() if hook.url == url}
+        return subscription if known & set(subscription.external_ids) else None
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Remove it."""
+        for hook_id in subscription.external_ids:
+            self._client.unregister(hook_id)

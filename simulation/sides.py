@@ -1,0 +1,44 @@
+"""Which vendors can be simulated: the built-in ones, and those of plugins found by their entry points."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from importlib.metadata import EntryPoint
+
+from simulation.stage import MakeVendor
+
+SIDES = {  # one line a vendor
+    "toy": "simulation.toyside:ToySide",
+    "jira": "simulation.jiraside:JiraSide",
+}
+
+ENTRY_POINTS = "turnbuckle.sandboxes"
+"""A plugin's name -> a `(clock, machine) -> SimulatedVendor`, such as a subclass of `SandboxSide`."""
+
+
+class UnknownSide(LookupError):
+    """There is no such vendor to simulate; the text names those there are."""
+
+
+def names() -> list[str]:
+    """What can be simulated, the built-in ones first. A plugin never takes a built-in one's place."""
+    return [*SIDES, *(point.name for point in _plugins() if point.name not in SIDES)]
+
+
+def side(name: str) -> MakeVendor:
+    """The factory of a vendor's side. Raises UnknownSide, and what a plugin raises when it is imported."""
+    if name in SIDES:
+        return _loaded(EntryPoint(name, SIDES[name], ENTRY_POINTS))
+    for point in _plugins():
+        if point.name == name:
+            return _loaded(point)
+    raise UnknownSide(f"There is no vendor {name!r} to simulate; there are: {', '.join(names())}.")
+
+
+def _loaded(point: EntryPoint) -> MakeVendor:
+    made: MakeVendor = point.load()
+    return made
+
+
+def _plugins() -> list[EntryPoint]:
+    return sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
