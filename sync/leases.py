@@ -2,7 +2,8 @@
 
 A lease is a row with a holder, an expiry and a *fence*, a number that grows with every new holder. Work is done
 outside any transaction; every transaction that writes the work's result first calls `Lease.guard`, which fails if
-somebody else has taken the lease meanwhile. So a holder that wakes up late can do no harm.
+somebody else has taken the lease meanwhile. So a holder that wakes up late can do no harm here; and none at the vendor
+either, but for the moment between `Lease.check` and the vendor taking the write.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Table, and_, bindparam, select, update
 from sqlalchemy.orm import Session
@@ -24,19 +26,31 @@ class LeaseLost(Exception):
     """Somebody else holds the lane now; whatever was in hand must not be written."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
-    """A lease in hand."""
+    """A lease in hand, ours at least until `until` by our clock."""
 
     name: str
     fence: int
     runtime: Runtime
+    until: datetime
 
     def guard(self, session: Session) -> None:
         """Make the transaction valid only while the lease is ours, and extend it. Raises LeaseLost."""
-        held = {"lease": self.name, "held": self.fence, "until": self.runtime.clock() + lease_time(self.runtime)}
+        held: dict[str, Any] = {
+            "lease": self.name,
+            "held": self.fence,
+            "until": self.runtime.clock() + lease_time(self.runtime),
+        }
         extended = session.execute(_EXTEND, held)
         if extended.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result has it
+            raise LeaseLost(self.name)
+        self.until = held["until"]
+
+    def check(self) -> None:
+        """To be called right before something that can't be taken back: raises LeaseLost if we slept so long that
+        somebody else may hold the lease. Asks nobody but the clock."""
+        if self.runtime.clock() >= self.until:
             raise LeaseLost(self.name)
 
     def extend(self) -> None:
@@ -73,9 +87,9 @@ def _take(runtime: Runtime, name: str) -> Lease | None:
         if row.holder is not None and row.expires_at > now:
             return None
         fence = row.fence + 1
-        taken = {"by": runtime.worker, "held": fence, "until": now + lease_time(runtime)}
-        session.execute(_TAKE, {"lease": name, **taken})
-        return Lease(name, fence, runtime)
+        until = now + lease_time(runtime)
+        session.execute(_TAKE, {"lease": name, "by": runtime.worker, "held": fence, "until": until})
+        return Lease(name, fence, runtime, until)
 
 
 def _free(lease: Lease) -> None:

@@ -283,6 +283,10 @@ def _refresh(rt: Runtime, lease: Lease, integration_id: str, seen_version: int) 
         session.get_one(Credential, integration_id).refresh_started_at = rt.clock()
     form = {"grant_type": "refresh_token", "refresh_token": str(token)}
     try:
+        lease.check()
+    except LeaseLost:
+        raise Transient("This worker slept while the access token was being renewed by another.", False) from None
+    try:
         tokens = _renewed(rt, connector, facts, opened, form)
     except GrantRefused as refused:
         text = (

@@ -124,6 +124,7 @@ class Writer:
             return self.settle(debt, owed, None, refused)
         expected = Expected(debt.binding.watermark, {name: _text(agreed.there) for name, agreed in base.items()})
         self._mark_sent(debt, {name: owed[name] for name in changes})
+        self.lease.check()
         written = self.sink.update_task(str(debt.binding.external_id), changes, expected)
         return self.settle(debt, owed, written, refused | dict(written.refused))
 
@@ -187,6 +188,7 @@ class Writer:
         )
         intended = {name: Agreed(fingerprint(value), known=False) for name, value in values.items()}
         self._mark_called(debt, intended)
+        self.lease.check()
         try:
             written = self.sink.create_task(draft, str(debt.binding.create_key))
         except ConnectorError as error:

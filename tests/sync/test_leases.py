@@ -53,6 +53,21 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_late_holder_can_not_write(
             current.extend()
 
 
+def test_a_holder_that_slept_finds_out_by_its_own_clock_before_it_calls_the_vendor(
+    any_runtime: Runtime, clock: ManualClock
+) -> None:
+    with hold(any_runtime, "push:INT-1") as mine:
+        assert mine is not None
+        clock.advance(seconds=lease_time(any_runtime).total_seconds() - 1)
+        mine.check()
+        mine.extend()
+        clock.advance(seconds=lease_time(any_runtime).total_seconds() - 1)
+        mine.check()
+        clock.advance(seconds=1)
+        with pytest.raises(LeaseLost):
+            mine.check()
+
+
 def test_a_late_holder_does_not_free_the_lease_of_the_next(
     any_runtime: Runtime, other: Runtime, clock: ManualClock
 ) -> None:
