@@ -47,4 +47,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def web_server(runtime: Runtime) -> uvicorn.Server:
     """A server for the application; it is told on which socket when it is run."""
-    return uvicorn.Server(uvicorn.Config(asgi_app(runtime), log_config=None, access_log=False))
+    return server_for(asgi_app(runtime))
+
+
+def server_for(app: AsgiApp) -> uvicorn.Server:
+    """A server for any application, with our settings: what the benchmarks compare ours with runs on it too."""
+    return uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
