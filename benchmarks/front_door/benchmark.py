@@ -114,6 +114,7 @@ class _Stage:
     """The servers under load, and what they have acknowledged."""
 
     postgres: PostgresServer
+    broker: RedisServer
     url: str
     path: str
     queue: redis.Redis
@@ -125,10 +126,9 @@ class _Stage:
         """One server's turn. Raises RuntimeError if it answered anything but 202."""
         prefix = f"{way}-{turn}".replace(" ", "-")
         self.postgres.execute("CHECKPOINT")  # what was written for the one before is not this one's to flush
-        pid, helper = self.pids[way], self.postgres.process.pid
-        before = tree_cpu(pid), tree_cpu(helper)
+        before = self._cpu(way)
         told = send(self._load(way, prefix, options))
-        after = tree_cpu(pid), tree_cpu(helper)
+        after = self._cpu(way)
         sent = told["sent"]
         if told["statuses"] != {"202": sent}:
             raise RuntimeError(f"{way} did not answer everything with 202: {told['statuses']}")
@@ -136,8 +136,16 @@ class _Stage:
             self.accepted.update({f"{prefix}-{number}": 1 for number in range(sent)})
         if way == servers.CELERY:
             self._check_queue(sent)
-        cpu = {"server_us": (after[0] - before[0]) / sent * 1e6, "postgres_us": (after[1] - before[1]) / sent * 1e6}
-        return {"way": way, "round": turn, **told, **cpu, "rss": psutil.Process(pid).memory_info().rss / _MIB}
+        cpu = {name: (after[name] - before[name]) / sent * 1e6 for name in after}
+        rss = psutil.Process(self.pids[way]).memory_info().rss / _MIB
+        return {"way": way, "round": turn, **told, **cpu, "rss": rss}
+
+    def _cpu(self, way: str) -> dict[str, float]:
+        """CPU seconds so far of the server, and of those that work for it."""
+        return {
+            "server_us": tree_cpu(self.pids[way]),
+            "helpers_us": tree_cpu(self.postgres.process.pid) + tree_cpu(self.broker.process.pid),
+        }
 
     def check(self) -> None:
         """Everything acknowledged is stored, once. Raises RuntimeError."""
@@ -178,7 +186,7 @@ def _stage(postgres: PostgresServer, broker: RedisServer, names: list[str]) -> I
         given = workspace.connect(url, site, PAGE, postgres.process.pid, 1)
         path = ground.subscribe(url, given.key, given.integration_id)
         queue = stack.enter_context(redis.Redis.from_url(broker.url()))
-        stage = _Stage(postgres, url, path, queue)
+        stage = _Stage(postgres, broker, url, path, queue)
         env = servers.environment(url, broker.url(), given.key, ground.SECRET, given.integration_id)
         for way in names:
             port = stage.ports[way] = free_port()

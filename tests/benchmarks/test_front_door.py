@@ -91,4 +91,4 @@ def test_a_goal_that_was_missed_is_said_to_be_missed() -> None:
 
 
 def _run(way: str, rate: float) -> dict[str, Any]:
-    return {"way": way, "round": 0, "rate": rate, "p99_ms": 100.0}
+    return {"way": way, "round": 0, "rate": rate, "p99_ms": 100.0, "server_us": 100.0, "helpers_us": 0.0}
