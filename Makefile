@@ -52,7 +52,7 @@ check: $(READY) ## lint, formatting, types and the import rules
 	@$(BIN)/mypy $(ROOMS) $(wildcard tests/services)
 	@$(BIN)/lint-imports
 
-bench: $(READY) ## measure the hot paths side by side
+bench: $(READY) ## measure the hot paths side by side (ARGS=pull, ARGS=front_door)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 fmt: $(READY) ## fix what lint and formatting can fix by themselves

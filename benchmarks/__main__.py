@@ -12,6 +12,7 @@ from typing import Protocol
 from rich.console import Console
 
 from benchmarks import machine
+from benchmarks.front_door import benchmark as front_door
 from benchmarks.pull import benchmark as pull
 from benchmarks.report import Report
 
@@ -24,13 +25,16 @@ class Benchmark(Protocol):
     def run(self, options: argparse.Namespace, say: Callable[[str], None]) -> Report: ...
 
 
-BENCHMARKS: dict[str, Benchmark] = {"pull": pull}
+BENCHMARKS: dict[str, Benchmark] = {"pull": pull, "front_door": front_door}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmarks named, or all."""
     options = _parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
+    about = machine.facts()
+    for name, value in about.items():
+        console.print(f"{name}: {value}", highlight=False)
     measured = {}
     for name in options.names or BENCHMARKS:
         before = machine.calibrate()
@@ -40,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.show(console)
         measured[name] = report.as_json() | {"calibration": {"before": before, "after": after}}
     if options.json is not None:
-        options.json.write_text(json.dumps({"machine": machine.facts(), "benchmarks": measured}, indent=2) + "\n")
+        options.json.write_text(json.dumps({"machine": about, "benchmarks": measured}, indent=2) + "\n")
         console.print(f"Everything measured is in {options.json}")
 
 

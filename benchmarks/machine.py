@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ import psutil
 
 _TEXT = json.dumps([{"id": n, "name": f"item {n}", "tags": ["a", "b"], "open": True, "at": 1.5} for n in range(100)])
 _MIB = 1024 * 1024
+
+LIBRARIES = ("SQLAlchemy", "psycopg", "msgspec", "uvicorn", "httptools", "fastapi", "celery", "redis", "jira")
+"""Whose versions the figures depend on."""
 
 
 def calibrate(rounds: int = 5, repeat: int = 400) -> float:
@@ -37,6 +41,7 @@ def facts() -> dict[str, Any]:
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
+        "versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     }
 
 
@@ -58,20 +63,25 @@ def measured(helper: int | None = None) -> Iterator[Usage]:
     usage = Usage()
     _forget_peak()
     usage.rss_before = psutil.Process().memory_info().rss / _MIB
-    helped, cpu, started = _tree_cpu(helper), time.process_time(), time.perf_counter()
+    helped, cpu, started = tree_cpu(helper), time.process_time(), time.perf_counter()
     yield usage
     usage.seconds = time.perf_counter() - started
     usage.cpu = time.process_time() - cpu
-    usage.helper_cpu = _tree_cpu(helper) - helped
+    usage.helper_cpu = tree_cpu(helper) - helped
     usage.rss = _peak() / _MIB
 
 
-def _tree_cpu(pid: int | None) -> float:
+def tree_cpu(pid: int | None) -> float:
     """CPU seconds of a process, its children, and those of them that have ended."""
     if pid is None:
         return 0.0
     root = psutil.Process(pid)
-    return sum(sum(process.cpu_times()[:4]) for process in [root, *root.children(recursive=True)])
+    while True:
+        try:
+            return sum(sum(process.cpu_times()[:4]) for process in [root, *root.children(recursive=True)])
+        except psutil.NoSuchProcess:  # a child ended between the two looks: what it used is its parent's now
+            if not root.is_running():
+                raise
 
 
 def _forget_peak() -> None:

@@ -12,6 +12,9 @@ from typing import Any
 
 PROJECT = "BENCH"
 PEOPLE = 40
+FIRST_ID = 100_000
+"""The id of issue 0; the others follow."""
+
 STEP = timedelta(seconds=37)
 """Between the last changes of two issues."""
 
@@ -46,7 +49,7 @@ def issue_bytes(number: int, updated: datetime, site: str) -> bytes:
 
 def _issue(number: int, updated: datetime, site: str) -> dict[str, Any]:
     chance = random.Random(number)
-    api, id_ = f"{site}/rest/api/3", str(100_000 + number)
+    api, id_ = f"{site}/rest/api/3", str(FIRST_ID + number)
     return {
         "expand": "renderedFields,names,schema,operations,editmeta,changelog,versionedRepresentations",
         "id": id_,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from benchmarks import child
 from benchmarks.machine import Usage, measured
 from benchmarks.pull import vendor
-from tests.services.process import ROOT
 
 
 @dataclass
@@ -67,15 +64,11 @@ class Job:
 
 def run(contestant: str, job: Job) -> list[dict[str, Any]]:
     """Run `benchmarks.pull.<contestant>` and return its phases."""
-    command = [sys.executable, "-m", f"benchmarks.pull.{contestant}"]
-    done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, cwd=ROOT, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{contestant} failed:\n{done.stderr[-4000:]}")
-    phases: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    phases: list[dict[str, Any]] = child.run(f"benchmarks.pull.{contestant}", asdict(job))
     return phases
 
 
 def work(contest: Callable[[Job], list[Phase]]) -> None:
     """The main function of a contestant's process."""
-    phases = contest(Job(**json.load(sys.stdin)))
-    print(json.dumps([phase.as_json() for phase in phases]))
+    phases = contest(Job(**child.given()))
+    child.answer([phase.as_json() for phase in phases])

@@ -3,7 +3,8 @@
     python -m benchmarks.pull.vendor ITEMS        (says "ready on port N" when it answers)
 
 It knows what a pull calls: `myself`, `search/approximate-count` and `search/jql` with its chain of tokens, and answers
-`updated >= "-5m"` as Jira does. `POST /_control` sets the latency; every control answer tells the calls since the last.
+`updated >= "-5m"` as Jira does; and `issue/bulkfetch`, which reads what webhooks name. `POST /_control` sets the
+latency; every control answer tells the calls since the last.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import re
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -21,7 +22,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.request import Request, urlopen
 
-from benchmarks.pull.issues import changed_at, issue_bytes
+from benchmarks.pull.issues import FIRST_ID, changed_at, issue_bytes
 from tests.services.process import ServiceProcess
 
 ACCOUNT = "712020:5b10a2844c20165700ede200"
@@ -60,6 +61,8 @@ class Site:
                 return 200, json.dumps({"count": len(self.issues)}).encode()
             case "POST", "/rest/api/3/search/jql":
                 return 200, self._search(json.loads(body))
+            case "POST", "/rest/api/3/issue/bulkfetch":
+                return 200, self._fetch(json.loads(body)["issueIdsOrKeys"])
         return 404, b'{"errorMessages":["No such endpoint."],"errors":{}}'
 
     def _control(self, body: bytes) -> bytes:
@@ -76,6 +79,9 @@ class Site:
         if since is not None:
             start = bisect_left(self.times, datetime.now(UTC) - timedelta(minutes=int(since[1])))
         return self._page(start, size)
+
+    def _fetch(self, ids: Sequence[str]) -> bytes:
+        return b'{"issues":[%b]}' % b",".join(self.issues[int(id_) - FIRST_ID] for id_ in ids)
 
     def _make_page(self, start: int, size: int) -> bytes:
         end = start + size
