@@ -13,15 +13,15 @@ from core import logs
 
 def demo(
     for_: Annotated[float | None, typer.Option("--for", min=1, help="Seconds; without it, until Ctrl-C.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every vendor that has a sandbox: Jira, for now.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every vendor that has a sandbox.")] = False,
     seed: Annotated[int, typer.Option(help="The same seed plays the same scenes.")] = 1,
-    issues: Annotated[int, typer.Option(min=1, help="Issues to start with.")] = 25,
+    items: Annotated[int, typer.Option(min=1, help="Items each tool starts with.")] = 25,
 ) -> None:
-    """See it work: everything in one process against a fake Jira, with people editing on both sides.
+    """See it work: everything in one process against fake vendors, with people editing on both sides.
 
     Ends with a comparison of both ends, field by field, and with exit code 0 only if they are equal.
     """
     from cli.demo.course import run  # it loads everything there is, which other commands should not wait for
 
     logs.set_up(as_json=False, level="ERROR")
-    leave(0 if run(for_, seed, issues, Console()) else 1)
+    leave(0 if run(for_, seed, items, Console()) else 1)

@@ -1,8 +1,4 @@
-"""Do both ends say the same, and is it what people last said? Field by field, without any help from the connector.
-
-The words of the two sides are translated by the small tables here, written from what people see, so that a mistake in
-the connector's own mapping would show.
-"""
+"""Do both ends say the same, and is it what people last said? Field by field, without any help from the connectors."""
 
 from __future__ import annotations
 
@@ -13,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from cli.demo.people import PRIORITIES, STATUSES, Edit
-from cli.demo.world import PROJECT, World
+from cli.demo.people import Edit
+from cli.demo.tool import Values
+from cli.demo.world import World
 from core.models import Task, User
 
 FIELDS = ("title", "description", "status", "priority", "assignee")
@@ -22,12 +19,10 @@ FIELDS = ("title", "description", "status", "priority", "assignee")
 AT_ONCE = timedelta(seconds=2)
 """Edits of one field on both sides within this time are a conflict, in which either may win by the field's rule."""
 
-Values = Mapping[str, str | None]
-
 
 @dataclass(frozen=True)
 class Held:
-    """A task as we hold it. `key` is its issue's, or its own id while it has none."""
+    """A task as we hold it. `key` is its item's, or its own id while it has none."""
 
     task_id: str
     key: str
@@ -36,7 +31,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Difference:
-    """One field on which two values should agree and don't; or a task or an issue that has no counterpart."""
+    """One field on which two values should agree and don't; or a task or an item that has no counterpart."""
 
     key: str
     field: str
@@ -76,20 +71,19 @@ def read_by_database(world: World) -> list[Held]:
 
 
 def compare(ours: Iterable[Held], world: World) -> Comparison:
-    """Pair tasks and issues by key. A second task for the same issue is a difference too."""
-    issues = [issue for issue in world.jira.state()["issues"] if issue["project"] == PROJECT]
-    theirs = {issue["key"]: _issue_values(issue, world) for issue in issues}
+    """Pair tasks and items by key. A second task for the same item is a difference too."""
+    theirs = {key: _known_people(values, world) for tool in world.tools for key, values in tool.items().items()}
     seen: set[str] = set()
     differences: list[Difference] = []
     for held in ours:
         if held.key in seen:
             differences.append(Difference(held.key, "task", "a second one", None))
         elif held.key not in theirs:
-            differences.append(Difference(held.key, "issue", "a task", None))
+            differences.append(Difference(held.key, "item", "a task", None))
         else:
             differences += _differences(held.key, held.values, theirs[held.key])
         seen.add(held.key)
-    differences += [Difference(key, "task", None, "an issue") for key in theirs.keys() - seen]
+    differences += [Difference(key, "task", None, "an item") for key in theirs.keys() - seen]
     return Comparison(len(seen & theirs.keys()), differences)
 
 
@@ -110,7 +104,7 @@ def lost_edits(edits: Sequence[Edit], ours: Iterable[Held]) -> Iterator[str]:
         held = names[task_id]
         if held.values[field] not in [edit.values[field] for edit in candidates]:
             wanted = candidates[-1]
-            where = "here" if wanted.here else "in Jira"
+            where = "here" if wanted.here else f"in {wanted.tool}"
             yield f"{held.key} {field}: {wanted.values[field]!r} was set {where}, and it is {held.values[field]!r}"
 
 
@@ -124,17 +118,10 @@ def _held(task: Mapping[str, Any], emails: Mapping[str, str]) -> Held:
     return Held(task["id"], task["external_id"] or task["id"], values)
 
 
-def _issue_values(issue: Mapping[str, Any], world: World) -> Values:
-    person = world.jira.site.users.get(issue["assignee"] or "")
-    # Whoever has no account here is nobody the platform could name.
-    known = person is not None and person.email in world.apis
-    return {
-        "title": issue["summary"],
-        "description": issue["description"],
-        "status": STATUSES[issue["status"]],
-        "priority": PRIORITIES[issue["priority"]],
-        "assignee": person.email if person is not None and known else None,
-    }
+def _known_people(values: Values, world: World) -> Values:
+    """Whoever has no account here is nobody the platform could name."""
+    assignee = values["assignee"]
+    return {**values, "assignee": assignee if assignee in world.apis else None}
 
 
 def _emails_by_user(world: World) -> dict[str, str]:

@@ -6,7 +6,7 @@ import threading
 import time
 
 from rich.console import Console
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 
 from cli.demo.comparing import Comparison, compare, lost_edits, read_by_api, read_by_database
 from cli.demo.people import People
@@ -25,10 +25,10 @@ QUIET_SECONDS = 20.0
 """How long both ends may take to come to rest: three polls, with room for a slow machine."""
 
 
-def run(for_: float | None, seed: int, issues: int, console: Console) -> bool:
+def run(for_: float | None, seed: int, items: int, console: Console) -> bool:
     """Play the demo; True if both ends were equal in the end and no edit was lost."""
     stop = stop_on_signals()
-    with world(seed, issues) as made:
+    with world(seed, items) as made:
         introduce(made, console)
         people = People(made, seed)
         watch = Watch(made, people)
@@ -67,14 +67,16 @@ def _wait_for_quiet(made: World) -> None:
     """Until nothing is under way in either direction and a poll has looked for what the lost webhooks said."""
     stopped_at = utc_now()
     deadline = time.monotonic() + QUIET_SECONDS
-    polled = exists().where(SyncRun.started_at > stopped_at, SyncRun.finished_at.is_not(None))
+    polled = select(func.count(SyncRun.integration_id.distinct())).where(
+        SyncRun.started_at > stopped_at, SyncRun.finished_at.is_not(None)
+    )
     owed = exists().where(Binding.owed, Binding.state != "ended")
     told = exists().where(Delivery.state == "pending")
     while time.monotonic() < deadline:
         # In the order of their way: what has left the sandbox is in the inbox by the time we look there.
-        sending = made.jira.deliveries.pending()
+        sending = any(tool.pending() for tool in made.tools)
         with made.runtime.db.read() as session:
-            quiet = session.scalar(select(polled & ~owed & ~told))
+            quiet = session.scalar(select((polled.scalar_subquery() == len(made.connected)) & ~owed & ~told))
         if quiet and not sending:
             return
         time.sleep(LOOK_SECONDS)

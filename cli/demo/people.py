@@ -1,7 +1,7 @@
 """People at work on both sides, as busy and as careless as people are.
 
-Here they use the public API with tokens of their own; there they use Jira's user interface. One thread plays them all,
-one scene after the other; the same seed plays the same scenes.
+Here they use the public API with tokens of their own; there they use the tools' user interfaces. One thread plays them
+all, one scene after the other; the same seed plays the same scenes.
 """
 
 from __future__ import annotations
@@ -14,38 +14,32 @@ from random import Random
 from typing import Any
 
 from cli.demo.client import ApiClient
-from cli.demo.world import PROJECT, World
+from cli.demo.tool import REFUSALS, Tool
+from cli.demo.world import World
 from connectors.contract import ConnectorError
 from core.clock import utc_now
-from sandbox.faults import FaultKind
-from sandbox.jira import JiraError, Person
 
-STATUSES = {
-    "To Do": "backlog",
-    "In Progress": "in_progress",
-    "In Review": "in_review",
-    "Done": "done",
-    "Won't Do": "cancelled",
+OURS = {
+    "status": ("backlog", "in_progress", "in_review", "done", "cancelled"),
+    "priority": ("low", "medium", "high", "critical"),
 }
-PRIORITIES = {"Highest": "critical", "High": "high", "Medium": "medium", "Low": "low", "Lowest": "low"}
-"""What people call things in Jira, and what they call the same here."""
 
 PAUSE = (0.15, 0.45)
 """Seconds between two scenes: brisk, but slow enough to watch."""
 
 VERBS = ("Fix", "Speed up", "Document", "Rework", "Test", "Monitor")
 THINGS = ("the login", "the billing export", "the audit trail", "the nightly job", "the search page", "the retries")
-JIRA_FIELDS = {"title": "summary", "description": "description", "assignee": "assignee"}
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One thing a person did, `here` by the API or there in Jira: set these values of an item, or made it with them.
+    """One thing a person did, `here` by the API or there in `tool`: set these values of an item, or made it with them.
 
-    `item` is the name it had where it was done: an issue's key, or a task's id while it has no key yet.
+    `item` is the name it had where it was done: an item's key, or a task's id while it has no key yet.
     """
 
     here: bool
+    tool: str
     item: str
     values: Mapping[str, str | None]
     at: datetime
@@ -54,10 +48,11 @@ class Edit:
 
 @dataclass(frozen=True)
 class Pair:
-    """A task and its issue."""
+    """A task and its item in a tool."""
 
     task_id: str
     key: str
+    tool: Tool
 
 
 @dataclass
@@ -100,23 +95,23 @@ class People:
         while not self._stop.wait(self._rng.uniform(*PAUSE)):
             try:
                 self._rng.choice(scenes)()
-            except (ConnectorError, JiraError) as error:
+            except (ConnectorError, *REFUSALS) as error:
                 self.troubles.append(str(error))
 
     # --- scenes -------------------------------------------------------------------------------------
 
     def _one_edits_here(self) -> None:
-        name, value = self._change()
-        self._edit_here(self._pair(), name, value)
+        pair = self._pair()
+        self._edit_here(pair, *self._change(pair.tool))
 
     def _one_edits_there(self) -> None:
-        name, value = self._change()
-        self._edit_there(self._pair(), name, value)
+        pair = self._pair()
+        self._edit_there(pair, *self._change(pair.tool))
 
     def _two_edit_two_fields(self) -> None:
         """At the same moment, on the same item: both edits must live."""
         pair = self._pair()
-        self._edit_here(pair, "priority", self._some(PRIORITIES.values()))
+        self._edit_here(pair, "priority", self._some(OURS["priority"]))
         self._edit_there(pair, "title", self._title())
 
     def _two_edit_the_same_field(self) -> None:
@@ -129,26 +124,29 @@ class People:
         values = {
             "title": self._title(),
             "description": self._sentence(),
-            "priority": self._some(PRIORITIES.values()),
+            "priority": self._some(OURS["priority"]),
             "status": self._some(("backlog", "in_progress")),
         }
-        place = {"workspace_id": self.world.workspace_id, "service_line_id": self.world.service_line_id}
+        one = self._rng.choice(self.world.connected)
+        place = {"workspace_id": self.world.workspace_id, "service_line_id": one.service_line_id}
         at = _now()
         task = self._somebody_here().post("/v1/tasks", place | values)
-        self.edits.append(Edit(True, task["id"], values, at, created=True))
+        self.edits.append(Edit(True, one.tool.label, task["id"], values, at, created=True))
 
     def _one_creates_there(self) -> None:
-        title, description, priority = self._title(), self._sentence(), self._some(PRIORITIES)
+        tool = self._rng.choice(self.world.tools)
+        title, description, priority = self._title(), self._sentence(), self._some(tool.priorities)
         at = _now()
-        issue = self._somebody_there().create(PROJECT, title, description=description, priority=priority)
-        values = {"title": title, "description": description, "priority": PRIORITIES[priority]}
-        self.edits.append(Edit(False, issue.key, values, at, created=True))
+        key = tool.create(self._somebody(tool), title, description, priority)
+        values = {"title": title, "description": description, "priority": tool.priorities[priority]}
+        self.edits.append(Edit(False, tool.label, key, values, at, created=True))
 
     def _a_webhook_is_lost(self) -> None:
         """Nobody tells us of this edit: the next poll finds it."""
-        self.world.jira.faults.add(FaultKind.WEBHOOK_DROP, operation="jira:issue_updated", count=1)
+        pair = self._pair()
+        pair.tool.lose_a_webhook()
         self.drops += 1
-        self._edit_there(self._pair(), "title", self._title())
+        self._edit_there(pair, "title", self._title())
 
     # --- deeds --------------------------------------------------------------------------------------
 
@@ -159,48 +157,43 @@ class People:
         at = _now()
         task = self._somebody_here().patch(f"/v1/tasks/{pair.task_id}", given)
         if datetime.fromisoformat(task["updated_at"]) >= at:  # or it had that value already
-            self.edits.append(Edit(True, pair.key, {name: value}, at))
+            self.edits.append(Edit(True, pair.tool.label, pair.key, {name: value}, at))
 
     def _edit_there(self, pair: Pair, name: str, value: str | None) -> None:
-        person = self._somebody_there()
         at = _now()
-        if name == "status":
-            status = next(theirs for theirs, ours in STATUSES.items() if ours == value)
-            issue = person.transition(pair.key, status)
-        elif name == "priority":
-            issue = person.edit(pair.key, priority=next(theirs for theirs, ours in PRIORITIES.items() if ours == value))
-        else:
-            issue = person.edit(pair.key, **{JIRA_FIELDS[name]: value})
-        if issue.updated >= at:
-            self.edits.append(Edit(False, pair.key, {name: value}, at))
+        changed_at = pair.tool.edit(self._somebody(pair.tool), pair.key, name, value)
+        if changed_at >= at:
+            self.edits.append(Edit(False, pair.tool.label, pair.key, {name: value}, at))
 
     # --- choices ------------------------------------------------------------------------------------
 
-    def _change(self) -> tuple[str, str | None]:
+    def _change(self, tool: Tool) -> tuple[str, str | None]:
         """Some field, and a value for it."""
         return self._rng.choice(
             (
                 ("title", self._title()),
                 ("description", self._sentence()),
-                ("status", self._some(STATUSES.values())),
-                ("status", self._some(STATUSES.values())),
-                ("priority", self._some(PRIORITIES.values())),
-                ("assignee", self._rng.choice([*self.world.apis, None])),
+                ("status", self._some(OURS["status"])),
+                ("status", self._some(OURS["status"])),
+                ("priority", self._some(OURS["priority"])),
+                ("assignee", self._rng.choice([*(worker.email for worker in tool.workers()), None])),
             )
         )
 
     def _pair(self) -> Pair:
         """Some item that both sides have."""
+        tools = {tool.type: tool for tool in self.world.tools}
         tasks = self.world.api.get("/v1/tasks", workspace_id=self.world.workspace_id, limit=100)["data"]
-        pairs = sorted((task["external_id"], task["id"]) for task in tasks if task["external_id"])
-        key, task_id = self._rng.choice(pairs)
-        return Pair(task_id, key)
+        tied = sorted((t["external_id"], t["id"], t["external_source"]) for t in tasks if t["external_id"])
+        key, task_id, source = self._rng.choice(tied)
+        return Pair(task_id, key, tools[source])
 
     def _somebody_here(self) -> ApiClient:
         return self.world.apis[self._some(self.world.apis)]
 
-    def _somebody_there(self) -> Person:
-        return self.world.jira.person(self._some(self.world.apis))
+    def _somebody(self, tool: Tool) -> str:
+        """The address of somebody who works in a tool."""
+        return self._some(worker.email for worker in tool.workers())
 
     def _title(self) -> str:
         """A title nobody has used yet, so that it can be told when it arrives."""

@@ -56,7 +56,9 @@ class LiveView:
     def _crossings(self) -> RenderableType:
         table = Table("time", "", "item", "field", "value", "by", box=None, expand=True)
         for crossing in reversed(self._recent):
-            arrow = Text("Jira → us", "cyan") if crossing.to_us else Text("us → Jira", "magenta")
+            arrow = (
+                Text(f"{crossing.tool} → us", "cyan") if crossing.to_us else Text(f"us → {crossing.tool}", "magenta")
+            )
             time = crossing.at.astimezone().strftime("%H:%M:%S")
             table.add_row(time, arrow, crossing.item, crossing.field, crossing.value or "-", crossing.how)
         return table
@@ -72,7 +74,7 @@ class PlainView:
     def show(self, news: Sequence[Crossing], numbers: Numbers, comparison: Comparison) -> None:
         """Print the news."""
         for crossing in news:
-            arrow = "Jira -> us" if crossing.to_us else "us -> Jira"
+            arrow = f"{crossing.tool} -> us" if crossing.to_us else f"us -> {crossing.tool}"
             line = f"{crossing.at:%H:%M:%S} {arrow} {crossing.item} {crossing.field}: {crossing.value} ({crossing.how})"
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         self._looks += 1
@@ -83,17 +85,18 @@ class PlainView:
 def introduce(world: World, console: Console) -> None:
     """Where everything is, and three things to try."""
     url = world.runtime.settings.public_url
+    first = world.connected[0]
     header = f'-H "Authorization: Bearer {world.token}"'
     lines = (
-        f"Turnbuckle   {url}/docs",
-        f"Jira sandbox {world.jira.site.url}/_control/state",
-        f"token        {world.token}",
+        f"Turnbuckle           {url}/docs",
+        *(f"{tool.label + ' sandbox':<20} {tool.url}/_control/state" for tool in world.tools),
+        f"token                {world.token}",
         "",
         "Try, in another terminal:",
         f'  curl {header} "{url}/v1/tasks?workspace_id={world.workspace_id}&limit=3"',
-        f"  curl {header} {url}/v1/integrations/{world.integration_id}",
+        f"  curl {header} {url}/v1/integrations/{first.integration_id}",
         f'  curl {header} {url}/v1/tasks --json \'{{"workspace_id": "{world.workspace_id}", '
-        f'"service_line_id": "{world.service_line_id}", "title": "Hello from here"}}\'',
+        f'"service_line_id": "{first.service_line_id}", "title": "Hello from here"}}\'',
         "",
     )
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
@@ -104,7 +107,7 @@ def summarize(numbers: Numbers, comparison: Comparison, lost: Sequence[str], con
     lines = [
         "",
         f"edits made        {numbers.edits_here + numbers.edits_there}"
-        f" ({numbers.edits_here} here, {numbers.edits_there} in Jira)",
+        f" ({numbers.edits_here} here, {numbers.edits_there} in the tools)",
         f"reconciled        {numbers.reconciled} changes crossed, {numbers.healed} of them found by polling",
         f"echoes suppressed {numbers.echoes}",
         f"conflicts         {numbers.conflicts}",
@@ -118,14 +121,14 @@ def summarize(numbers: Numbers, comparison: Comparison, lost: Sequence[str], con
         lines.append(f"NOT EQUAL         {comparison.unequal} of {comparison.pairs} items differ:")
         lines += [f"  {difference}" for difference in comparison.differences]
     else:
-        lines.append(f"equal             all {comparison.pairs} tasks and issues, in every field")
+        lines.append(f"equal             all {comparison.pairs} tasks and items, in every field")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
 def _numbers(numbers: Numbers, comparison: Comparison) -> str:
     agree = f"{comparison.pairs - comparison.unequal} of {comparison.pairs} agree now"
     return (
-        f"edits {numbers.edits_here} here + {numbers.edits_there} in Jira · reconciled {numbers.reconciled} · "
+        f"edits {numbers.edits_here} here + {numbers.edits_there} in the tools · reconciled {numbers.reconciled} · "
         f"echoes suppressed {numbers.echoes} · conflicts {numbers.conflicts} · healed by polling {numbers.healed} · "
         f"calls {numbers.calls} · latency {_seconds(numbers.latency)} · {agree}"
     )

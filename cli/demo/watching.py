@@ -1,24 +1,21 @@
 """What crosses between the two ends, and how long it took: the demo's eyes.
 
-They look where the truth is: at the task history and the inbox here, and at what the sandbox tells its listeners there.
+They look where the truth is: at the task history and the inbox here, and at what the sandboxes tell their listeners.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
-from typing import Any
 
-import msgspec
 from sqlalchemy import func, select
 
 from cli.demo.people import People
 from cli.demo.world import World
 from core.models import Binding, Delivery, Event, Task, TaskHistory
-from sandbox.jira.model import SiteEvent
 
 CREATED = "created"
 """Stands for the field where a whole item crossed."""
@@ -32,10 +29,12 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Crossing:
-    """One change that arrived at the other side. `how` is what brought it: a webhook, a poll, a write of ours."""
+    """One change that arrived at the other side, from or at `tool`. `how` is what brought it: a webhook, a poll, a
+    write of ours."""
 
     at: datetime
     to_us: bool
+    tool: str
     item: str
     field: str
     value: str | None
@@ -56,16 +55,6 @@ class Numbers:
     latency: float | None
 
 
-class _Actor(msgspec.Struct, rename="camel"):
-    account_id: str = ""
-
-
-class _Told(msgspec.Struct):
-    """What we need of a webhook's body: who did it."""
-
-    user: _Actor = msgspec.field(default_factory=_Actor)
-
-
 @dataclass
 class Watch:
     """Looks at both ends."""
@@ -74,9 +63,6 @@ class Watch:
     people: People
 
     def __post_init__(self) -> None:
-        self._ours = self.world.service_account()
-        self._arrived_there: deque[SiteEvent] = deque()
-        self.world.jira.site.listeners.append(self._arrived_there.append)
         self._counts: Counter[str] = Counter()
         self._seconds: list[float] = []
         self._open: dict[tuple[bool, str, str], datetime] = {}
@@ -115,7 +101,7 @@ class Watch:
             echoes=self._counts["echoes"],
             conflicts=self._counts["conflicts"],
             healed=self._counts["healed"],
-            calls=sum(self.world.jira.calls.counts().values()),
+            calls=sum(tool.calls() for tool in self.world.tools),
             latency=median(self._seconds) if self._seconds else None,
         )
 
@@ -123,45 +109,37 @@ class Watch:
 
     def _here(self) -> Iterator[Crossing]:
         """What vendors' changes did to tasks."""
-        mine = self.world.integration_id
+        labels = {one.integration_id: one.tool.label for one in self.world.connected}
         with self.world.runtime.db.read() as session:
             rows = session.execute(
                 select(TaskHistory, Task.external_id)
                 .join(Task, Task.id == TaskHistory.task_id)
-                .where(TaskHistory.id > self._last_history, TaskHistory.by == mine, TaskHistory.kind == "change")
+                .where(TaskHistory.id > self._last_history, TaskHistory.by.in_(labels), TaskHistory.kind == "change")
                 .order_by(TaskHistory.id)
                 .limit(BATCH)
             ).all()
             born = session.execute(
-                select(Event.id, Event.at, Task, Binding.source)
+                select(Event.id, Event.at, Event.actor, Task, Binding.source)
                 .join(Task, Task.id == Event.subject_id)
                 .join(Binding, Binding.task_id == Task.id)
-                .where(Event.id > self._last_event, Event.type == "task.created", Event.actor == mine)
+                .where(Event.id > self._last_event, Event.type == "task.created", Event.actor.in_(labels))
                 .order_by(Event.id)
                 .limit(BATCH)
             ).all()
         for line, key in rows:
             self._last_history = line.id
-            yield Crossing(line.at, True, key or line.task_id, line.change, line.new, _brought_by(line.source))
-        for event_id, at, task, source in born:
+            how = _brought_by(line.source)
+            yield Crossing(line.at, True, labels[line.by], key or line.task_id, line.change, line.new, how)
+        for event_id, at, actor, task, source in born:
             self._last_event = event_id
-            yield Crossing(at, True, task.external_id or task.id, CREATED, task.title, _brought_by(source))
+            item = task.external_id or task.id
+            yield Crossing(at, True, labels[actor], item, CREATED, task.title, _brought_by(source))
 
     def _there(self) -> Iterator[Crossing]:
-        """What our writes did to issues."""
-        for event in self._taken():
-            if event.actor != self._ours or not event.kind.startswith("jira:"):
-                continue
-            if event.kind == "jira:issue_created":
-                yield Crossing(event.at, False, event.issue.key, CREATED, event.issue.summary, "write")
-            for item in event.change.items if event.change else ():
-                name = _NAMES.get(item.field)
-                if name is not None:
-                    yield Crossing(event.at, False, event.issue.key, name, item.new_string, "write")
-
-    def _taken(self) -> Iterator[SiteEvent]:
-        while self._arrived_there:
-            yield self._arrived_there.popleft()
+        """What our writes did to items."""
+        for tool in self.world.tools:
+            for arrival in tool.news():
+                yield Crossing(arrival.at, False, tool.label, arrival.key, arrival.field, arrival.value, "write")
 
     def _time(self, crossing: Crossing) -> None:
         """How long the edit that caused it was under way."""
@@ -183,26 +161,16 @@ class Watch:
             if delivery.state == "pending":
                 return  # its outcome is still to come: go on from here next time
             self._last_delivery = delivery.id
-            outcomes = set((delivery.outcome or {}).get("items", {}).values())
-            if outcomes and outcomes <= SUPPRESSED and self._is_ours(delivery):
+            outcomes: dict[str, str] = (delivery.outcome or {}).get("items", {})
+            tool = self.world.of(delivery.integration_id).tool
+            ours = any(tool.was_ours(item_id, delivery.received_at) for item_id in outcomes)
+            if ours and set(outcomes.values()) <= SUPPRESSED:
                 self._counts["echoes"] += 1
-
-    def _is_ours(self, delivery: Delivery) -> bool:
-        return msgspec.json.decode(delivery.body, type=_Told).user.account_id == self._ours
 
     def _count_conflicts(self) -> None:
         with self.world.runtime.db.read() as session:
             found = session.scalar(select(func.count()).select_from(Event).where(Event.type == "task.conflict"))
         self._counts["conflicts"] = found or 0
-
-
-_NAMES: dict[str, Any] = {
-    "summary": "title",
-    "description": "description",
-    "status": "status",
-    "priority": "priority",
-    "assignee": "assignee",
-}
 
 
 def _brought_by(source: str | None) -> str:

@@ -1,19 +1,20 @@
-"""The demo's world: Turnbuckle in one process, a fake Jira beside it over real HTTP, and a connection between them."""
+"""The demo's world: Turnbuckle in one process, fake vendors beside it over real HTTP, and a connection to each."""
 
 from __future__ import annotations
 
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
 from cli.demo.client import ApiClient
+from cli.demo.jira import JiraTool
+from cli.demo.tool import Tool
 from cli.embedded import embedded
 from cli.errors import Refused
 from cli.web import listen
@@ -22,15 +23,16 @@ from core.access import issue_token
 from core.settings import Settings
 from core.vault import new_key
 from core.workspaces import create_organization, create_service_line, create_user, create_workspace
-from sandbox.jira import JiraSandbox, User
 from sandbox.server import ServerDidNotStart, ServerHandle
 from sync.runtime import Runtime
 
 HOST = "127.0.0.1"
-PORTS = (8800, 8801)
-"""Where Turnbuckle and the sandbox listen, if nothing else does."""
+PORT = 8800
+"""Where Turnbuckle listens, if nothing else does; the tools take the next ones."""
 
-PROJECT = "APEX"
+TOOLS: tuple[Callable[[int, int], Tool], ...] = (JiraTool,)
+"""Who is in the demo: seed and number of items -> tool."""
+
 POLL_SECONDS = 5
 """The shortest the API allows, so that a lost webhook is healed while one watches."""
 
@@ -39,99 +41,112 @@ FIRST_SYNC_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
+class Connected:
+    """A tool, the integration that ties it, and the service line its items belong to."""
+
+    tool: Tool
+    integration_id: str
+    service_line_id: str
+
+
+@dataclass(frozen=True)
 class World:
     """What the demo's people and watchers need. `apis` are the people's clients and `user_ids` their ids, by email."""
 
     runtime: Runtime
-    jira: JiraSandbox
     apis: dict[str, ApiClient]
     user_ids: dict[str, str]
     token: str
     workspace_id: str
-    service_line_id: str
-    integration_id: str
+    connected: tuple[Connected, ...]
 
     @property
     def api(self) -> ApiClient:
         """Anybody's client."""
         return next(iter(self.apis.values()))
 
-    def service_account(self) -> str:
-        """Whom the sandbox sees when we write."""
-        email, _ = self.jira.basic_auth
-        return self.jira.person(email).account_id
+    @property
+    def tools(self) -> list[Tool]:
+        """The fake vendors."""
+        return [one.tool for one in self.connected]
+
+    def of(self, integration_id: str) -> Connected:
+        """The tool of an integration."""
+        return next(one for one in self.connected if one.integration_id == integration_id)
+
+
+@dataclass(frozen=True)
+class _Tenant:
+    """The platform's side before anything is connected. `lines` is a service line for each tool."""
+
+    apis: dict[str, ApiClient]
+    user_ids: dict[str, str]
+    token: str
+    workspace_id: str
+    lines: list[str]
 
 
 @contextmanager
-def world(seed: int, issues: int) -> Iterator[World]:
-    """A world that is connected and has finished its first sync; all of it is gone after the block."""
+def world(seed: int, items: int) -> Iterator[World]:
+    """A world that is connected and has finished its first syncs; all of it is gone after the block."""
     with ExitStack() as running:
         directory = running.enter_context(tempfile.TemporaryDirectory(prefix="turnbuckle-demo-"))
-        jira = _sandbox(seed, issues)
-        running.enter_context(_serve_sandbox(jira))
+        tools = [make(seed, items) for make in TOOLS]
+        for number, tool in enumerate(tools, 1):
+            running.enter_context(_serve(tool, PORT + number))
         listening = running.enter_context(_listen())
-        settings = _settings(Path(directory), listening.getsockname()[1], jira.site.url)
+        settings = _settings(Path(directory), listening.getsockname()[1], tools)
         runtime = running.enter_context(embedded(settings, listening))
-        made = _connect(_populate(runtime, jira))
-        _wait_for_first_sync(made)
+        tenant = _populate(runtime, tools)
+        connected = tuple(_connect(tenant, tool, line) for tool, line in zip(tools, tenant.lines, strict=True))
+        made = World(runtime, tenant.apis, tenant.user_ids, tenant.token, tenant.workspace_id, connected)
+        for one in connected:
+            _wait_for_first_sync(made, one)
         yield made
 
 
-def _sandbox(seed: int, issues: int) -> JiraSandbox:
-    """A Jira whose service account may register webhooks."""
-    jira = JiraSandbox(seed=seed, seed_issues=issues)
-    email, _ = jira.basic_auth
-    jira.add_user(replace(jira.site.user(email), admin=True))
-    return jira
-
-
-def _serve_sandbox(jira: JiraSandbox) -> ServerHandle:
+def _serve(tool: Tool, port: int) -> ServerHandle:
     """On its usual port, or any other if that is taken."""
     try:
-        listen(HOST, PORTS[1]).close()
-        return jira.serve(PORTS[1], HOST)
+        listen(HOST, port).close()
+        return tool.serve(port, HOST)
     except (Refused, ServerDidNotStart):
-        return jira.serve(0, HOST)
+        return tool.serve(0, HOST)
 
 
 def _listen() -> socket.socket:
     """On our usual port, or any other if that is taken."""
     try:
-        return listen(HOST, PORTS[0])
+        return listen(HOST, PORT)
     except Refused:
         return listen(HOST, 0)
 
 
-def _settings(directory: Path, port: int, jira_url: str) -> Settings:
+def _settings(directory: Path, port: int, tools: Sequence[Tool]) -> Settings:
     """Nothing but what the demo needs: the environment has no say in where it writes and whom it calls."""
     return Settings(
         database_url=f"sqlite:///{directory / 'demo.db'}",
         broker_url="memory://",
         public_url=f"http://{HOST}:{port}",
         secrets_keys=SecretStr(new_key("demo")),
-        vendor_endpoints={"jira": {"api": jira_url, "auth": jira_url}},
+        vendor_endpoints={tool.type: dict(tool.endpoints()) for tool in tools},
         egress_allow=[f"{HOST}/32"],
         tick_seconds=TICK_SECONDS,
     )
 
 
-def people_of(jira: JiraSandbox) -> list[User]:
-    """Those who work on both sides: active, with an address the platform can know them by."""
-    service_email, _ = jira.basic_auth
-    everybody = jira.site.assignable(jira.site.project(PROJECT))
-    return [user for user in everybody if user.email_visible and user.email != service_email]
-
-
-def _populate(runtime: Runtime, jira: JiraSandbox) -> World:
-    """An organization with a workspace, a service line, the sandbox's people, and a token for each of them."""
+def _populate(runtime: Runtime, tools: Sequence[Tool]) -> _Tenant:
+    """An organization with a workspace, a service line for each tool, the tools' people, and a token for each of
+    them."""
     now = runtime.clock()
+    people = {worker.email: worker for tool in tools for worker in tool.workers()}
     with runtime.db.write() as session:
         organization = create_organization(session, "Apex Digital", now)
         workspace = create_workspace(session, organization.id, "Payments", now)
-        line = create_service_line(session, workspace.id, "Backend Engineering", now)
+        lines = [create_service_line(session, workspace.id, f"Team on {tool.label}", now).id for tool in tools]
         tokens, user_ids = {}, {}
-        for person in people_of(jira):
-            user = create_user(session, organization.id, person.display_name, person.email, now)
+        for person in people.values():
+            user = create_user(session, organization.id, person.name, person.email, now)
             user_ids[user.email] = user.id
             _, tokens[person.email] = issue_token(
                 session, now=now, organization_id=organization.id, name="demo", user_id=user.id
@@ -139,39 +154,31 @@ def _populate(runtime: Runtime, jira: JiraSandbox) -> World:
     # The demo's own requests go to this machine, as a person's at this terminal would.
     transport = default_transport([f"{HOST}/32"])
     apis = {email: ApiClient(runtime.settings.public_url, token, transport) for email, token in tokens.items()}
-    token = next(iter(tokens.values()))
-    return World(runtime, jira, apis, user_ids, token, workspace.id, line.id, integration_id="")
+    return _Tenant(apis, user_ids, next(iter(tokens.values())), workspace.id, lines)
 
 
-def _connect(unconnected: World) -> World:
-    """Connect the workspace to the sandbox, as anybody would: with one request."""
-    email, api_token = unconnected.jira.basic_auth
-    body: dict[str, Any] = {
-        "workspace_id": unconnected.workspace_id,
-        "type": "jira",
-        "name": "Apex on Jira",
-        "config": {
-            "site_url": unconnected.jira.site.url,
-            "projects": [{"external": PROJECT, "service_line_id": unconnected.service_line_id}],
-            "poll_seconds": POLL_SECONDS,
-        },
-        "credentials": {"email": email, "api_token": api_token},
-    }
-    made = unconnected.api.post("/v1/integrations", body)
-    return replace(unconnected, integration_id=made["id"])
+def _connect(tenant: _Tenant, tool: Tool, service_line_id: str) -> Connected:
+    """Connect the workspace to a tool, as anybody would: with one request."""
+    connection = tool.connection({"service_line_id": service_line_id})
+    connection["config"]["poll_seconds"] = POLL_SECONDS
+    body = {"workspace_id": tenant.workspace_id, "type": tool.type, "name": f"Apex on {tool.label}", **connection}
+    made = next(iter(tenant.apis.values())).post("/v1/integrations", body)
+    return Connected(tool, made["id"], service_line_id)
 
 
-def _wait_for_first_sync(made: World) -> None:
-    """Until every issue is a task, and the sandbox knows where to send its webhooks."""
+def _wait_for_first_sync(made: World, one: Connected) -> None:
+    """Until every item is a task, and the tool knows where to send its webhooks."""
     deadline = time.monotonic() + FIRST_SYNC_SECONDS
-    path = f"/v1/integrations/{made.integration_id}"
     while time.monotonic() < deadline:
-        integration = made.api.get(path)["data"]
+        integration = made.api.get(f"/v1/integrations/{one.integration_id}")["data"]
         history = integration["sync_history"]
         if history and history[0]["status"] != "success":
             break
-        if history and made.jira.hub.admin:
+        if history and one.tool.listened():
             return
         time.sleep(0.05)
     reasons = [integration[name] for name in ("status_reason", "sync_reason") if integration[name]]
-    raise Refused(f"The first sync did not finish: {integration['status']}, {integration['sync_status']} {reasons}.")
+    raise Refused(
+        f"The first sync with {one.tool.label} did not finish: {integration['status']}, {integration['sync_status']} "
+        f"{reasons}."
+    )

@@ -30,7 +30,7 @@ def test_a_short_demo_ends_equal_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert "curl -H" in done.stdout
     assert re.search(r"edits made +[1-9]", done.stdout)
     assert re.search(r"calls made +[1-9]", done.stdout)
-    assert re.search(r"equal +all [1-9]\d* tasks and issues", done.stdout)
+    assert re.search(r"equal +all [1-9]\d* tasks and items", done.stdout)
     assert "a person was told" not in done.stdout
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
@@ -54,10 +54,13 @@ def test_the_last_edit_of_a_field_must_stay_unless_both_sides_edited_at_once() -
         held = Held("TSK-26-000001", "APEX-1", {"title": title})
         return list(lost_edits(edits, [held]))
 
-    here, there = Edit(True, "TSK-26-000001", {"title": "a"}, at), Edit(False, "APEX-1", {"title": "b"}, at)
+    here, there = (
+        Edit(True, "Jira", "TSK-26-000001", {"title": "a"}, at),
+        Edit(False, "Jira", "APEX-1", {"title": "b"}, at),
+    )
     assert lost(here, there, title="a") == lost(here, there, title="b") == []
     assert len(lost(here, there, title="c")) == 1
-    last = Edit(True, "APEX-1", {"title": "d"}, later)
+    last = Edit(True, "Jira", "APEX-1", {"title": "d"}, later)
     assert len(lost(here, there, last, title="a")) == 1
     assert lost(here, there, last, title="d") == []
-    assert len(lost(Edit(True, "TSK-26-000009", {"title": "e"}, at), title="a")) == 1
+    assert len(lost(Edit(True, "Jira", "TSK-26-000009", {"title": "e"}, at), title="a")) == 1
