@@ -156,8 +156,8 @@ def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str 
     if kind == "embedded":
         return [("up", [turnbuckle, "up", "--port", str(port)], f"{url}/readyz")]
     lanes = "push,inbox,notify,pull,backfill,agents"
-    worker = [celery, "-A", "sync.app", "worker", "--queues", lanes, "--concurrency", "2", "--loglevel", "INFO"]
-    beat = [celery, "-A", "sync.app", "beat", "--schedule", f"/tmp/turnbuckle-beat-{port}", "--loglevel", "INFO"]
+    worker = [celery, "-A", "cli.worker", "worker", "--queues", lanes, "--concurrency", "2", "--loglevel", "INFO"]
+    beat = [celery, "-A", "cli.worker", "beat", "--schedule", f"/tmp/turnbuckle-beat-{port}", "--loglevel", "INFO"]
     return [
         ("web", [turnbuckle, "serve", "--port", str(port)], f"{url}/readyz"),
         ("worker", worker, r"ready\."),
