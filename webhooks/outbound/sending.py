@@ -213,7 +213,7 @@ def settle(world: World, wave: Wave, results: Sequence[Result]) -> None:
         settled = [_settled(message, result, now) for message, result in done if message.id in current]
         update_rows(session, WebhookMessage.__table__, settled, key="id")
         _look_after(session, endpoint, wave, results, now)
-    log.info(
+    log.debug(
         "webhooks.sent",
         endpoint_id=wave.endpoint_id,
         sent=len(results),
