@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -65,6 +66,15 @@ def test_a_task_change_reaches_an_endpoint_within_seconds(stack: Stack) -> None:
         stack.create("Tell everybody")
         eventually(lambda: receiver.titles, "the webhook", timeout=15)
     assert list(receiver.titles.values()) == ["Tell everybody"]
+    assert receiver.unverified == 0
+
+
+def test_one_process_on_sqlite_does_it_too(tmp_path: Path) -> None:
+    receiver = Receiver()
+    with running("embedded", f"sqlite:///{tmp_path / 'turnbuckle.db'}", None) as stack:
+        with listening(stack, receiver, "task.created"):
+            stack.create("Tell everybody")
+            eventually(lambda: receiver.titles, "the webhook", timeout=15)
     assert receiver.unverified == 0
 
 
