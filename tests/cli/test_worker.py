@@ -9,7 +9,10 @@ import pytest
 
 import cli.worker
 import sync.app
+from cli.embedded import WORKERS
+from connectors.http import MAX_CONNECTIONS
 from sync.runtime import Lane
+from webhooks.outbound.schedule import WAVE
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +29,14 @@ def test_a_lane_nobody_works_says_how_to_start_the_worker(monkeypatch: pytest.Mo
     monkeypatch.delitem(sync.app._hands, Lane.NOTIFY)
     with pytest.raises(LookupError, match=r"celery -A cli\.worker worker"):
         sync.app.work(Lane.NOTIFY.value, "WHK-26-000001")
+
+
+def test_the_notifier_has_a_connection_for_every_call_it_can_make() -> None:
+    [notifier] = [line for line in (ROOT / "Procfile").read_text().splitlines() if line.startswith("notifier:")]
+    [threads] = re.findall(r"--concurrency (\d+)", notifier)
+    assert int(threads) * WAVE <= MAX_CONNECTIONS, "a slow endpoint would take the connections of others"
+    assert WORKERS * WAVE <= MAX_CONNECTIONS
+    assert f'"--concurrency", "{threads}"' in (ROOT / "compose.yaml").read_text()
 
 
 @pytest.mark.parametrize("file", ["Procfile", "compose.yaml"])

@@ -24,12 +24,10 @@ COLUMNS = ("id", "endpoint_id", "event_id", "type", "event_at", "state", "attemp
 
 
 def fan_out(world: World) -> None:
-    """Queue what is new."""
+    """Queue what is new; once more from the start if an endpoint was deleted meanwhile."""
     now = world.clock()
-    with world.db.write() as session:
-        news = stream.advance(session, stream.WEBHOOKS)
-        listening = and_(WebhookEndpoint.enabled, Event.at >= WebhookEndpoint.listening_since)
-        queue(session, now, news, listening)
+    listening = and_(WebhookEndpoint.enabled, Event.at >= WebhookEndpoint.listening_since)
+    world.db.run(lambda session: queue(session, now, stream.advance(session, stream.WEBHOOKS), listening))
 
 
 def start_listening(session: Session) -> None:

@@ -127,7 +127,10 @@ def _beginning(response: WireResponse, deadline: float) -> bytes:
 def _is_public(response: WireResponse) -> bool:
     """Whether the other end of the connection is on the public internet, whatever its name says."""
     stream: Any = response.extensions.get("network_stream")
-    peer = stream.get_extra_info("server_addr") if stream is not None else None
+    try:
+        peer = stream.get_extra_info("server_addr") if stream is not None else None
+    except OSError:  # the connection is gone: nobody can tell any more
+        return False
     return peer is not None and is_public(ip_address(str(peer[0]).partition("%")[0]))
 
 

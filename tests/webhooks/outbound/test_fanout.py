@@ -259,3 +259,18 @@ def test_ringing_for_a_deleted_endpoint_does_nothing(rt: Runtime, tenant: Tenant
     send(rt, hook)
     with rt.db.read() as session:
         assert session.get(WebhookEndpoint, hook) is None
+
+
+def test_an_endpoint_deleted_in_the_middle_does_not_stop_the_others(pg_rt: Runtime) -> None:
+    tenant = make_tenant(pg_rt)
+    kept, doomed = listen(pg_rt, tenant, URL), listen(pg_rt, tenant, URL)
+    tell(pg_rt, tenant, "task.created")
+    spreading = threading.Thread(target=fan_out, args=(pg_rt,))
+    with pg_rt.db.write() as session:
+        endpoints.remove(session, pg_rt, doomed, by=By(tenant.ann_id))
+        session.flush()
+        spreading.start()
+        spreading.join(0.3)
+        assert spreading.is_alive(), "it waits for what becomes of the endpoint"
+    spreading.join(10)
+    assert types(pg_rt, kept) == ["task.created"]

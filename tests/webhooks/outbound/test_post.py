@@ -30,6 +30,13 @@ class Stream:
         return (self.peer, 443) if name == "server_addr" else None
 
 
+class Gone(Stream):
+    """One that was reset meanwhile."""
+
+    def get_extra_info(self, name: str) -> Any:
+        raise OSError("not connected")
+
+
 def answered(body: bytes = b"", status: int = 500, peer: str = PUBLIC, **headers: str) -> WireResponse:
     return WireResponse(status, headers=headers, content=body, extensions={"network_stream": Stream(peer)})
 
@@ -61,6 +68,12 @@ def test_what_a_private_address_answers_is_not_kept() -> None:
 
 def test_without_a_known_peer_nothing_is_kept() -> None:
     assert sent(Scripted(WireResponse(500, content=b"who am I"))).answer is None
+
+
+def test_a_peer_that_is_gone_is_not_known() -> None:
+    answer = answered(b"who am I")
+    answer.extensions["network_stream"] = Gone(PUBLIC)
+    assert sent(Scripted(answer)).answer is None
 
 
 def test_an_answer_is_asked_for_unpacked_and_never_unpacked() -> None:
