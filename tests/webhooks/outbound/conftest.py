@@ -17,7 +17,7 @@ from cli.worker import notify
 from connectors.http import default_transport
 from core import events
 from core.events import Fact
-from core.models import WebhookAttempt, WebhookEndpoint, WebhookMessage
+from core.models import AuditRecord, Event, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from sync.runtime import NEWS, Lane, Runtime
 from tests.connectors.server import LocalServer, Seen, raw_answer, serving
 from tests.sync.conftest import (
@@ -187,3 +187,12 @@ def attempts(rt: Runtime, message_id: str) -> list[WebhookAttempt]:
 def rung_for(rings: list[tuple[Lane, str]]) -> set[str]:
     """What the notify lane was rung with."""
     return {subject for lane, subject in rings if lane is Lane.NOTIFY}
+
+
+def told_of(rt: Runtime, hook: str) -> list[str]:
+    """Why the endpoint was disabled, as told by events, which must be what the audit trail has."""
+    with rt.db.read() as session:
+        told = session.scalars(select(Event).where(Event.type == "webhook.disabled", Event.subject_id == hook)).all()
+        audited = session.scalars(select(AuditRecord).where(AuditRecord.action == "webhook.disabled")).all()
+    assert [each.data["code"] for each in audited] == [each.data["code"] for each in told]
+    return [each.data["code"] for each in told]
