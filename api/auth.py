@@ -13,8 +13,8 @@ from core.access import Principal
 from core.errors import Forbidden, Unauthorized
 from sync.runtime import Runtime
 
-PEOPLE_ONLY = frozenset({"integrations:write"})
-"""Scopes that no agent has, whatever its token says: a policy grants tools, and none of them is this."""
+PEOPLE_ONLY = frozenset({"integrations:write", "webhooks:write"})
+"""Scopes that no agent has, whatever its token says: a policy grants tools, and none of them is one of these."""
 
 bearer = HTTPBearer(
     auto_error=False,
@@ -51,7 +51,8 @@ def needs(scope: str) -> Callable[[Principal], Awaitable[Principal]]:
     async def permitted(caller: Caller) -> Principal:
         caller.require(scope)
         if scope in PEOPLE_ONLY and caller.tools is not None:
-            raise Forbidden(f"Agent {caller.actor} may not change integrations: connecting tools is for people.")
+            thing = scope.partition(":")[0]
+            raise Forbidden(f"Agent {caller.actor} may not change {thing}: connecting tools is for people.")
         return caller
 
     return permitted
@@ -62,4 +63,6 @@ TaskWriter = Annotated[Principal, Depends(needs("tasks:write"))]
 IntegrationReader = Annotated[Principal, Depends(needs("integrations:read"))]
 IntegrationWriter = Annotated[Principal, Depends(needs("integrations:write"))]
 EventReader = Annotated[Principal, Depends(needs("events:read"))]
+WebhookReader = Annotated[Principal, Depends(needs("webhooks:read"))]
+WebhookWriter = Annotated[Principal, Depends(needs("webhooks:write"))]
 AuditReader = Annotated[Principal, Depends(needs("audit:read"))]

@@ -26,7 +26,7 @@ class EventView(View):
     """A fact of the platform's stream."""
 
     id: str = Field(examples=["EVT-26-000731"])
-    workspace_id: str
+    workspace_id: str | None = Field(description="null for what is the whole organization's.")
     type: str = Field(examples=["task.status_changed"])
     subject_id: str = Field(description="What it is about.", examples=["TSK-26-018841"])
     actor: str = Field(description="Who caused it: `USR-*`, `AGT-*`, `INT-*` or `KEY-*`.")

@@ -122,6 +122,57 @@ SYNC: Example = SYNC_STARTED | {
     "error": None,
 }
 
+WEBHOOK: Example = {
+    "id": "WHK-26-000003",
+    "workspace_id": "WS-26-000021",
+    "url": "https://hooks.apexdigital.example/scrums",
+    "description": "Delivery portal",
+    "events": ["task.*", "integration.status_changed"],
+    "enabled": True,
+    "disabled_reason": None,
+    "disabled_at": None,
+    "failing_since": None,
+    "paused_until": None,
+    "last_delivered_at": "2026-04-15T09:30:00Z",
+    "created_by": "USR-26-000044",
+    "created_at": "2026-04-10T10:00:00Z",
+    "updated_at": "2026-04-10T10:00:00Z",
+}
+WEBHOOK_WITH_SECRET: Example = WEBHOOK | {
+    "last_delivered_at": None,
+    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw3fYx1FzJ4vM=",
+}
+NEW_WEBHOOK: Example = {
+    "workspace_id": "WS-26-000021",
+    "url": "https://hooks.apexdigital.example/scrums",
+    "events": ["task.*", "integration.status_changed"],
+    "description": "Delivery portal",
+}
+WEBHOOK_PATCH: Example = {"enabled": True, "events": ["task.*"]}
+WEBHOOK_DELIVERY: Example = {
+    "id": "EVT-26-000731-WHK-26-000003",
+    "webhook_id": "WHK-26-000003",
+    "event_id": "EVT-26-000731",
+    "type": "task.status_changed",
+    "event_at": "2026-04-15T09:29:58Z",
+    "state": "pending",
+    "attempts": 1,
+    "status": 503,
+    "error": {"code": "busy", "text": "The endpoint answered 503: it is too busy or away."},
+    "next_attempt_at": "2026-04-15T09:30:05Z",
+    "finished_at": None,
+}
+WEBHOOK_ATTEMPT: Example = {
+    "number": 1,
+    "at": "2026-04-15T09:30:00Z",
+    "outcome": "busy",
+    "status": 503,
+    "latency_ms": 41,
+    "text": "The endpoint answered 503: it is too busy or away.",
+    "answer": "upstream unavailable",
+}
+REDELIVER: Example = {"from": "2026-04-14", "to": "2026-04-15T12:00:00Z", "only": "all"}
+
 BY_SCHEMA: dict[str, list[Example]] = {
     "TaskListed": [TASK_LISTED],
     "TaskRecord": [TASK],
@@ -137,5 +188,13 @@ BY_SCHEMA: dict[str, list[Example]] = {
     "IntegrationPatch": [INTEGRATION_PATCH],
     "SyncStarted": [SYNC_STARTED],
     "SyncDetail": [SYNC],
+    "WebhookRecord": [WEBHOOK],
+    "WebhookWithSecret": [WEBHOOK_WITH_SECRET],
+    "NewWebhook": [NEW_WEBHOOK],
+    "WebhookPatch": [WEBHOOK_PATCH],
+    "WebhookDelivery": [WEBHOOK_DELIVERY],
+    "WebhookDeliveryDetail": [WEBHOOK_DELIVERY | {"attempt_log": [WEBHOOK_ATTEMPT]}],
+    "Redeliver": [REDELIVER],
+    "Redelivered": [{"webhook_id": "WHK-26-000003", "deliveries": 12}],
 }
 """By the name of the schema they are examples of."""

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.models import Binding, Delivery, Integration
+from core.models import Binding, Delivery, Integration, WebhookEndpoint, WebhookMessage
 from sync.runtime import Runtime
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -60,6 +60,7 @@ class Backlog(Collector):
             yield from _deliveries(session, now)
             yield from _bindings(session, now)
             yield from _integrations(session)
+            yield from _webhooks(session, now)
 
 
 def _deliveries(session: Session, now: datetime) -> Iterator[GaugeMetricFamily]:
@@ -86,6 +87,21 @@ def _integrations(session: Session) -> Iterator[GaugeMetricFamily]:
     for *labels, count in session.execute(select(*columns, func.count()).group_by(*columns)):
         gauge.add_metric(labels, count)
     yield gauge
+
+
+def _webhooks(session: Session, now: datetime) -> Iterator[GaugeMetricFamily]:
+    """What can be sent; what is owed to a disabled endpoint waits for a person."""
+    enabled = WebhookEndpoint.enabled
+    pending = (
+        select(func.count(), func.min(WebhookMessage.created_at))
+        .join(WebhookEndpoint, WebhookEndpoint.id == WebhookMessage.endpoint_id)
+        .where(WebhookMessage.state == "pending", enabled)
+    )
+    count, oldest = session.execute(pending).one()
+    disabled = session.scalar(select(func.count()).select_from(WebhookEndpoint).where(~enabled))
+    yield _gauge("turnbuckle_webhooks_pending", "Webhook messages still to be delivered.", count)
+    yield _gauge("turnbuckle_webhooks_oldest_seconds", "Age of the oldest of them.", _age(oldest, now))
+    yield _gauge("turnbuckle_webhooks_disabled", "Webhook endpoints that are disabled.", disabled or 0)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.access import Principal
 from core.errors import NotFound
-from core.models import Integration, Task, Workspace
+from core.models import Integration, Task, WebhookEndpoint, Workspace
 
 
 def task(session: Session, caller: Principal, task_id: str, *, lock: bool = False) -> Task:
@@ -29,6 +29,15 @@ def integration(session: Session, caller: Principal, integration_id: str) -> Int
     found = session.scalar(select(Integration).where(Integration.id == integration_id, in_scope))
     if found is None:
         raise NotFound(f"Integration {integration_id} not found.")
+    return found
+
+
+def webhook(session: Session, caller: Principal, webhook_id: str) -> WebhookEndpoint:
+    """A webhook endpoint of a visible workspace, or of the whole organization for who sees that. Raises NotFound."""
+    in_scope = visible(caller, WebhookEndpoint.organization_id, WebhookEndpoint.workspace_id)
+    found = session.scalar(select(WebhookEndpoint).where(WebhookEndpoint.id == webhook_id, in_scope))
+    if found is None:
+        raise NotFound(f"Webhook {webhook_id} not found.")
     return found
 
 

@@ -17,10 +17,10 @@ from sqlalchemy import exists, select, update
 
 from cli.errors import Refused
 from cli.web import web_server
+from cli.worker import app as celery_app
 from core.migrations import upgrade
 from core.models import Integration, Lease, SyncRun
 from core.settings import Settings
-from sync.app import app as celery_app
 from sync.app import configure
 from sync.runtime import Lane, Runtime
 

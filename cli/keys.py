@@ -18,9 +18,10 @@ from cli.context import open_runtime
 from cli.errors import Refused
 from cli.output import Json, note, print_json
 from core.clock import utc_now
-from core.models import Credential, OAuthAttempt, Subscription
+from core.models import Credential, OAuthAttempt, Subscription, WebhookEndpoint
 from core.vault import VERSION, Vault, VaultError, new_key
 from sync.runtime import Runtime
+from webhooks.outbound.endpoints import PLACE
 
 app = typer.Typer(no_args_is_help=True, help="The keys that secrets are encrypted with.")
 
@@ -41,6 +42,7 @@ class Sealed:
 SEALED: Sequence[Sealed] = (
     Sealed("credentials", Credential, Credential.integration_id, "integration:{}:credentials"),
     Sealed("webhook secrets", Subscription, Subscription.integration_id, "integration:{}:subscription"),
+    Sealed("outbound webhook secrets", WebhookEndpoint, WebhookEndpoint.id, PLACE),
     Sealed("OAuth consents", OAuthAttempt, OAuthAttempt.state_digest, "oauth_attempt:{}"),
 )
 

@@ -45,8 +45,10 @@ __all__ = [
     "Transport",
     "Unlimited",
     "Url",
+    "WireError",
     "WireRequest",
     "WireResponse",
+    "WireTimeout",
     "default_transport",
     "pooled_transport",
     "retry_after",
@@ -57,6 +59,8 @@ WireRequest = httpx.Request
 WireResponse = httpx.Response
 Url = httpx.URL
 InvalidUrl = httpx.InvalidURL
+WireError = httpx.RequestError
+WireTimeout = httpx.TimeoutException
 
 log = structlog.get_logger(__name__)
 

@@ -27,6 +27,8 @@ SCOPES = (
     "integrations:write",
     "events:read",
     "audit:read",
+    "webhooks:read",
+    "webhooks:write",
 )
 """All that a token can be allowed; a token without a list at creation gets them all."""
 

@@ -19,6 +19,8 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Table,
+    TableValuedAlias,
+    Text,
     and_,
     any_,
     bindparam,
@@ -46,7 +48,7 @@ def insert_rows(session: Session, table: FromClause, rows: Sequence[Row], *, sha
         return
     shared = shared or {}
     columns = tuple(rows[0])
-    if _is_postgresql(session):
+    if on_postgresql(session):
         parameters = {**_arrays(table, columns, rows), **_scalars(table, shared)}
         session.execute(_pg_insert(table, columns, tuple(shared)), parameters)
     else:
@@ -64,7 +66,7 @@ def insert_new(session: Session, table: FromClause, rows: Sequence[Row], *, key:
         return set()
     rows = sorted(rows, key=lambda row: row[key])  # stable
     columns = tuple(rows[0])
-    if _is_postgresql(session):
+    if on_postgresql(session):
         return set(session.scalars(_pg_insert_new(table, columns, key), _arrays(table, columns, rows)))
     statement = sqlite.insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
     return set(session.connection().execute(statement, list(rows)).scalars())
@@ -73,7 +75,7 @@ def insert_new(session: Session, table: FromClause, rows: Sequence[Row], *, key:
 def insert_missing(session: Session, table: FromClause, row: Row) -> bool:
     """Insert one row unless one with the same unique key is there already; True if it was inserted."""
     assert isinstance(table, Table)
-    dialect = postgresql if _is_postgresql(session) else sqlite
+    dialect = postgresql if on_postgresql(session) else sqlite
     statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
     return session.execute(statement.returning(*table.primary_key)).first() is not None
 
@@ -84,7 +86,7 @@ def update_rows(session: Session, table: FromClause, rows: Sequence[Row], *, key
     if not rows:
         return
     columns = tuple(rows[0])
-    if _is_postgresql(session):
+    if on_postgresql(session):
         session.execute(_pg_update(table, columns, key), _arrays(table, columns, rows))
         return
     values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in columns if name != key}
@@ -94,13 +96,20 @@ def update_rows(session: Session, table: FromClause, rows: Sequence[Row], *, key
 
 def among(session: Session, target: InstrumentedAttribute[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """`target` is one of `values`, as one parameter whatever their number."""
-    if _is_postgresql(session):
+    if on_postgresql(session):
         return target == any_(literal(list(values), ARRAY(target.type)))
     listed = func.json_each(json.dumps(list(values))).table_valued(column("value", target.type))
     return target.in_(select(listed.c.value))
 
 
-def _is_postgresql(session: Session) -> bool:
+def elements(session: Session, listed: InstrumentedAttribute[list[Any]]) -> TableValuedAlias:
+    """The texts of a JSON list as rows with the one column `value`, for an EXISTS over each row's own list."""
+    function = func.jsonb_array_elements_text if on_postgresql(session) else func.json_each
+    return function(listed).table_valued(column("value", Text))
+
+
+def on_postgresql(session: Session) -> bool:
+    """Whether this is PostgreSQL; else it is SQLite."""
     return session.get_bind().dialect.name == "postgresql"
 
 

@@ -17,8 +17,10 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Engine, Integer, Met
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 SQLITE_BUSY_MS = 30_000
@@ -61,6 +63,22 @@ class UtcDateTime(TypeDecorator[datetime]):
 JsonType = JSON().with_variant(JSONB(), "postgresql")
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
 """A 64-bit key that counts by itself (SQLite only counts plain INTEGER keys)."""
+
+
+class own_transaction(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function it is
+    """The number of the transaction a row is written in (PostgreSQL); NULL on SQLite, whose one writer needs none."""
+
+    inherit_cache = True
+
+
+@compiles(own_transaction)
+def _no_number(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "NULL"
+
+
+@compiles(own_transaction, "postgresql")
+def _number(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "pg_current_xact_id()::text::bigint"
 
 
 class Base(DeclarativeBase):

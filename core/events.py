@@ -16,10 +16,13 @@ from core.models import AuditRecord, Event
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """An event before it has an id. `actor` is USR-*, AGT-*, INT-* or a KEY-* without a person."""
+    """An event before it has an id. `actor` is USR-*, AGT-*, INT-*, WHK-* or a KEY-* without a person.
+
+    `workspace_id` is None for what is the whole organization's.
+    """
 
     organization_id: str
-    workspace_id: str
+    workspace_id: str | None
     type: str
     subject_id: str
     actor: str

@@ -40,7 +40,9 @@ class Settings(BaseSettings):
         description="How long a killed worker's lane stays closed. Longer than the slowest step of its work: a vendor "
         "call may take 35 s; a holder that is slower loses its lane, never data.",
     )
-    retention_days: int = Field(14, ge=7, description="How long raw deliveries are kept; vendors redeliver for days.")
+    retention_days: int = Field(
+        14, ge=7, description="How long deliveries are kept, in and out; vendors redeliver for days."
+    )
     log_json: bool = Field(False, description="JSON log lines for machines instead of coloured ones for people.")
 
     @cached_property

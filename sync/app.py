@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -25,7 +26,10 @@ from core.settings import Settings
 from core.vault import Vault
 from sync import scheduler
 from sync.runtime import Lane, Runtime, settle
-from sync.work import work as do_work
+from sync.work import LANES
+
+Work = Callable[[Runtime, str], None]
+"""What a lane does for the subject of a doorbell."""
 
 TICK_EXPIRES = 10
 """Seconds after which a tick that nobody took is dropped: the next one does the same."""
@@ -109,18 +113,32 @@ def runtime() -> Runtime:
     return made
 
 
-def ring(lane: Lane, integration_id: str) -> None:
+def ring(lane: Lane, subject: str) -> None:
     """Say that there may be work. A broker that is away is no error: the tick finds the work when it is back."""
     try:
-        work.apply_async((lane.value, integration_id), queue=lane.value, retry=False)
+        work.apply_async((lane.value, subject), queue=lane.value, retry=False)
     except work.OperationalError:
         pass  # nothing is lost: see above
 
 
+_hands: dict[Lane, Work] = dict(LANES)
+
+
+def take_on(lane: Lane, function: Work) -> None:
+    """Give a lane that another room works its function, before the worker starts. See `cli.worker`."""
+    _hands[lane] = function
+
+
 @app.task(name="sync.work")
-def work(lane: str, integration_id: str) -> None:
-    """There may be work in this lane for this integration."""
-    do_work(runtime(), Lane(lane), integration_id)
+def work(lane: str, subject: str) -> None:
+    """There may be work in this lane for this integration, or whatever else the lane is about.
+
+    Raises LookupError in a worker that was started without the other rooms: what is due is found again by a tick.
+    """
+    function = _hands.get(Lane(lane))
+    if function is None:
+        raise LookupError(f"nobody here works the lane {lane}: start the worker with `celery -A cli.worker worker`")
+    function(runtime(), subject)
 
 
 @app.task(name="sync.tick")

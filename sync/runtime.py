@@ -27,6 +27,9 @@ class Lane(StrEnum):
     AGENTS = "agents"
 
 
+NEWS = "events"
+"""What the notify lane is rung with when there are new events; else it is rung with the id of a webhook endpoint."""
+
 Ring = Callable[[Lane, str], None]
 """The doorbell: "there is work in this lane for this integration". Lost or doubled, it changes nothing."""
 

@@ -13,8 +13,17 @@ from typing import Any
 from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.orm import Session as DbSession
 
-from core.models import Binding, Delivery, IdempotencyKey, Integration, OAuthAttempt
-from sync.runtime import Lane, Runtime
+from core import stream
+from core.models import (
+    Binding,
+    Delivery,
+    IdempotencyKey,
+    Integration,
+    OAuthAttempt,
+    WebhookEndpoint,
+    WebhookMessage,
+)
+from sync.runtime import NEWS, Lane, Runtime
 
 LIVE = ("active",)
 """Integrations whose work goes on. One in `error` waits for a person: its credentials are dead."""
@@ -33,11 +42,13 @@ KEY_LIFE = timedelta(hours=24)
 
 
 def tick(rt: Runtime) -> dict[str, int]:
-    """Ring for everything due. Returns how many integrations were rung for, per lane."""
+    """Ring for everything due. Returns how often was rung, per lane."""
     now = rt.clock()
     rung: dict[str, int] = {}
     with rt.db.read() as session:
         due = {lane: list(session.scalars(statement)) for lane, statement in _due(now)}
+        if _is_news(session):
+            due[Lane.NOTIFY].insert(0, NEWS)
     for lane, integration_ids in due.items():
         rung[lane] = len(integration_ids)
         for integration_id in integration_ids:
@@ -74,14 +85,43 @@ def _due(now: datetime) -> Iterator[tuple[Lane, Select[Any]]]:
     )
     yield Lane.PUSH, owed.distinct().limit(RING_MOST)
     yield Lane.INBOX, told.distinct().limit(RING_MOST)
+    yield Lane.NOTIFY, endpoints_due(now)
     yield Lane.PULL, pull.order_by(Integration.next_pull_at).limit(RING_MOST)
 
 
+def endpoints_due(now: datetime) -> Select[Any]:
+    """Webhook endpoints that something can be sent to now. Those that answer come before those that do not."""
+    owed = select(WebhookMessage.id).where(
+        WebhookMessage.endpoint_id == WebhookEndpoint.id,
+        WebhookMessage.state == "pending",
+        WebhookMessage.next_attempt_at <= now,
+    )
+    return (
+        select(WebhookEndpoint.id)
+        .where(
+            WebhookEndpoint.enabled,
+            or_(WebhookEndpoint.paused_until.is_(None), WebhookEndpoint.paused_until <= now),
+            owed.exists(),
+        )
+        .order_by(WebhookEndpoint.failures, WebhookEndpoint.id)
+        .limit(RING_MOST)
+    )
+
+
+def _is_news(session: DbSession) -> bool:
+    """Whether events were appended that an endpoint may want."""
+    listening = session.scalar(select(WebhookEndpoint.id).where(WebhookEndpoint.enabled).limit(1))
+    return listening is not None and stream.has_news(session, stream.WEBHOOKS)
+
+
 def purge(rt: Runtime, now: datetime) -> None:
-    """Throw out a batch of what has outlived its use: finished deliveries, answered keys, consents never finished."""
+    """Throw out a batch of what has outlived its use: finished deliveries, webhook messages, answered keys, consents
+    never finished."""
     with rt.db.write() as session:
         kept_since = now - timedelta(days=rt.settings.retention_days)
         _purge(session, Delivery, Delivery.id, Delivery.received_at < kept_since, Delivery.state != "pending")
+        # A pending message that old is at an endpoint which was disabled as long ago.
+        _purge(session, WebhookMessage, WebhookMessage.id, WebhookMessage.next_attempt_at < kept_since)
         _purge(session, IdempotencyKey, IdempotencyKey.id, IdempotencyKey.created_at < now - KEY_LIFE)
         _purge(session, OAuthAttempt, OAuthAttempt.state_digest, OAuthAttempt.expires_at < now - KEY_LIFE)
 

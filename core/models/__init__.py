@@ -5,7 +5,8 @@ from core.models.agent import Agent, AgentPolicy
 from core.models.conflict import FieldConflict
 from core.models.delivery import Delivery
 from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncRun
-from core.models.operation import IdCounter, Lease, RateBudget
+from core.models.operation import IdCounter, Lease, RateBudget, StreamCursor
+from core.models.outbound import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from core.models.task import Binding, Event, Task, TaskHistory, TaskVelocity
 from core.models.tenancy import Organization, ProjectLabel, ServiceLine, User, Workspace
 
@@ -29,11 +30,15 @@ __all__ = [
     "ProjectLabel",
     "RateBudget",
     "ServiceLine",
+    "StreamCursor",
     "Subscription",
     "SyncRun",
     "Task",
     "TaskHistory",
     "TaskVelocity",
     "User",
+    "WebhookAttempt",
+    "WebhookEndpoint",
+    "WebhookMessage",
     "Workspace",
 ]

@@ -1,4 +1,4 @@
-"""What workers share: leases, rate budgets, id counters."""
+"""What workers share: leases, rate budgets, id counters, places in the stream of events."""
 
 from __future__ import annotations
 
@@ -40,3 +40,12 @@ class IdCounter(Base):
 
     prefix: Mapped[str] = mapped_column(Text, primary_key=True)
     last: Mapped[int] = mapped_column(BigKey)
+
+
+class StreamCursor(Base):
+    """How far a reader of the stream of events has come; what `position` means is the secret of `core.stream`."""
+
+    __tablename__ = "stream_cursor"
+
+    reader: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[str] = mapped_column(Text)

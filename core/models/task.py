@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db import Base, BigKey
+from core.db import Base, BigKey, own_transaction
 
 
 class Task(Base):
@@ -129,19 +129,33 @@ class Binding(Base):
 
 
 class Event(Base):
-    """EVT-*: a fact in the platform's stream. `type` as in `task.status_changed`; `actor` is who caused it."""
+    """EVT-*: a fact in the platform's stream. `type` as in `task.status_changed`; `actor` is who caused it.
+
+    workspace_id  None for what is the whole organization's
+    txid          the PostgreSQL transaction that appended it, by which `core.stream` follows; None on SQLite
+    """
 
     __tablename__ = "event"
-    __table_args__ = (Index(None, "organization_id", "id"), Index(None, "workspace_id", "id"))
+    __table_args__ = (
+        Index(None, "organization_id", "id"),
+        Index(None, "workspace_id", "id"),
+        Index(
+            "ix_event_txid",
+            "txid",
+            sqlite_where=text("txid IS NOT NULL"),
+            postgresql_where=text("txid IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     organization_id: Mapped[str] = mapped_column(Text)
-    workspace_id: Mapped[str] = mapped_column(Text)
+    workspace_id: Mapped[str | None] = mapped_column(Text)
     type: Mapped[str] = mapped_column(Text)
     subject_id: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)
     data: Mapped[dict[str, Any]]
     at: Mapped[datetime]
+    txid: Mapped[int | None] = mapped_column(BigInteger, server_default=own_transaction())
 
 
 class TaskVelocity(Base):

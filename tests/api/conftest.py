@@ -16,11 +16,12 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.meters import Meters
 from connectors.github import GitHubConnector
-from core import access, tasks, workspaces
+from core import access, events, tasks, workspaces
 from core.clock import epoch_ms
 from core.db import Base
+from core.events import Fact
 from core.ledger import Dispute, Ledger, TaskRef
-from core.models import Agent, AgentPolicy, FieldConflict, Integration
+from core.models import Agent, AgentPolicy, FieldConflict, Integration, WebhookMessage
 from sync.runtime import Runtime
 from tests.sync.conftest import (
     Tenant,
@@ -39,6 +40,9 @@ from tests.sync.conftest import (
     toy_config,
     vendor,
 )
+from webhooks.outbound import endpoints
+from webhooks.outbound.endpoints import By
+from webhooks.outbound.fanout import fan_out
 
 __all__ = [
     "Tenant",
@@ -193,6 +197,26 @@ def new_task(api: TestClient, tenant: Tenant, **fields: Any) -> dict[str, Any]:
     assert response.status_code == 201, response.text
     created: dict[str, Any] = response.json()["data"]
     return created
+
+
+def delivered(rt: Runtime, tenant: Tenant) -> tuple[str, str]:
+    """A webhook endpoint of the tenant's workspace, and an event that is owed to it; the ids of both."""
+    with rt.db.write() as session:
+        made, _secret = endpoints.create(
+            session,
+            rt,
+            by=By(tenant.ann_id),
+            organization_id=tenant.organization_id,
+            workspace_id=tenant.workspace.id,
+            url="https://example.com/hook",
+            description="",
+            names=["task.*"],
+        )
+        fact = Fact(tenant.organization_id, tenant.workspace.id, "task.updated", "TSK-26-000009", tenant.ann_id, {})
+        events.append(session, [fact], rt.clock())
+    fan_out(rt)
+    [message] = rows(rt, WebhookMessage, WebhookMessage.endpoint_id == made.id)
+    return made.id, message.id
 
 
 def disputed(rt: Runtime, tenant: Tenant, integration: Integration, winner: str = "external") -> str:

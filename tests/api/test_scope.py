@@ -17,6 +17,7 @@ from tests.api.conftest import (
     Tenant,
     client,
     connect,
+    delivered,
     disputed,
     error_of,
     make_agent,
@@ -38,6 +39,10 @@ READS = {
     "a sync": "/v1/integrations/{integration}/syncs/{sync}",
     "conflicts": "/v1/integrations/{integration}/conflicts",
     "a consent": "/v1/integrations/{integration}/oauth/start",
+    "a webhook": "/v1/webhooks/{webhook}",
+    "webhooks": "/v1/webhooks?workspace_id={workspace}",
+    "deliveries of a webhook": "/v1/webhooks/{webhook}/deliveries",
+    "a delivery of a webhook": "/v1/webhooks/{webhook}/deliveries/{delivery}",
     "events": "/v1/events?workspace_id={workspace}",
     "audit logs": "/v1/audit-logs?workspace_id={workspace}",
 }
@@ -60,6 +65,17 @@ WRITES: dict[str, tuple[str, str, dict[str, Any] | None]] = {
         "/v1/integrations/{integration}/conflicts/{conflict}/resolve",
         {"keep": "platform"},
     ),
+    "a webhook for a foreign workspace": (
+        "POST",
+        "/v1/webhooks",
+        {"workspace_id": "{workspace}", "url": "https://example.com/", "events": ["*"]},
+    ),
+    "a change of a foreign webhook": ("PATCH", "/v1/webhooks/{webhook}", {"enabled": False}),
+    "the end of a foreign webhook": ("DELETE", "/v1/webhooks/{webhook}", None),
+    "a foreign webhook's secret": ("POST", "/v1/webhooks/{webhook}/rotate-secret", None),
+    "a test of a foreign webhook": ("POST", "/v1/webhooks/{webhook}/test", None),
+    "a redelivery": ("POST", "/v1/webhooks/{webhook}/redeliver", {"only": "failed"}),
+    "one redelivery": ("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver", None),
     "a webhook secret": ("POST", "/v1/integrations/{integration}/webhook-secret", None),
 }
 
@@ -69,6 +85,7 @@ def theirs(rt: Runtime, app: FastAPI, stranger: Tenant) -> dict[str, str]:
     """Ids of everything another organization has."""
     their_client = client(app, token(rt, organization_id=stranger.organization_id, name="theirs"))
     integration = connect(rt, stranger)
+    webhook, delivery = delivered(rt, stranger)
     return {
         "workspace": stranger.workspace.id,
         "line": stranger.line_id,
@@ -76,6 +93,8 @@ def theirs(rt: Runtime, app: FastAPI, stranger: Tenant) -> dict[str, str]:
         "integration": integration.id,
         "conflict": disputed(rt, stranger, integration),
         "sync": request_sync(rt, integration.id, actor=stranger.ann_id).id,
+        "webhook": webhook,
+        "delivery": delivery,
     }
 
 
@@ -102,12 +121,15 @@ def test_a_token_of_one_workspace_does_not_see_the_others(
 ) -> None:
     narrowed = caller(workspace_id=second_workspace(rt, tenant))
     integration = connect(rt, tenant)
+    webhook, delivery = delivered(rt, tenant)
     ours = {
         "workspace": tenant.workspace.id,
         "line": tenant.line_id,
         "task": new_task(api, tenant)["id"],
         "integration": integration.id,
         "sync": request_sync(rt, integration.id, actor=tenant.ann_id).id,
+        "webhook": webhook,
+        "delivery": delivery,
     }
     assert error_of(narrowed.get(READS[name].format(**ours)))["code"] == "not_found"
 
@@ -140,6 +162,17 @@ NEEDED = {
     ("POST", "/v1/integrations/{integration}/sync"): "integrations:write",
     ("POST", "/v1/integrations/{integration}/webhook-secret"): "integrations:write",
     ("GET", "/v1/integrations/{integration}/oauth/start"): "integrations:write",
+    ("GET", "/v1/webhooks"): "webhooks:read",
+    ("GET", "/v1/webhooks/{webhook}"): "webhooks:read",
+    ("GET", "/v1/webhooks/{webhook}/deliveries"): "webhooks:read",
+    ("GET", "/v1/webhooks/{webhook}/deliveries/{delivery}"): "webhooks:read",
+    ("POST", "/v1/webhooks"): "webhooks:write",
+    ("PATCH", "/v1/webhooks/{webhook}"): "webhooks:write",
+    ("DELETE", "/v1/webhooks/{webhook}"): "webhooks:write",
+    ("POST", "/v1/webhooks/{webhook}/rotate-secret"): "webhooks:write",
+    ("POST", "/v1/webhooks/{webhook}/test"): "webhooks:write",
+    ("POST", "/v1/webhooks/{webhook}/redeliver"): "webhooks:write",
+    ("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver"): "webhooks:write",
     ("GET", "/v1/events"): "events:read",
     ("GET", "/v1/audit-logs"): "audit:read",
 }
@@ -162,6 +195,8 @@ def test_every_route_needs_its_scope(
         "task": new_task(api, tenant)["id"],
         "integration": integration.id,
         "conflict": "CNF-26-000001",
+        "webhook": "WHK-26-000001",
+        "delivery": "EVT-26-000001-WHK-26-000001",
     }
     body = BODIES.get(path)
     poor = caller(scopes=[scope for scope in SCOPES if scope != needed])
@@ -183,7 +218,7 @@ def test_every_v1_route_is_in_the_table_of_scopes(app: FastAPI) -> None:
 
 def _template(path: str) -> str:
     path = path.partition("?")[0]
-    for name in ("task", "integration", "conflict"):
+    for name in ("task", "integration", "conflict", "webhook", "delivery"):
         path = path.replace(f"{{{name}}}", f"{{{name}_id}}")
     return path
 
@@ -193,6 +228,8 @@ def test_no_agent_connects_tools(caller: Caller, rt: Runtime, tenant: Tenant, in
     agent = caller(user_id=None, agent_id=agent_id)
     assert agent.get(f"/v1/integrations/{integration.id}").status_code == 200
     assert error_of(agent.delete(f"/v1/integrations/{integration.id}"))["code"] == "forbidden"
+    hook = agent.post("/v1/webhooks", json={"url": "https://example.com/", "events": ["*"]})
+    assert "may not change webhooks" in error_of(hook)["message"]
 
 
 @pytest.mark.parametrize(

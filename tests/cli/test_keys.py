@@ -11,9 +11,11 @@ from sqlalchemy import func, insert, select
 
 from core.clock import utc_now
 from core.db import Database
-from core.models import Credential, Integration, OAuthAttempt, Subscription
+from core.models import Credential, Integration, OAuthAttempt, Subscription, WebhookEndpoint
 from core.vault import Vault, new_key
 from tests.cli.conftest import Place, Turnbuckle
+from webhooks.outbound.endpoints import PLACE, secrets_of
+from webhooks.outbound.payload import Secrets
 
 MANY = 250
 """More than two batches."""
@@ -63,8 +65,27 @@ def sealed(turnbuckle: Turnbuckle, place: Place, migrated_url: str, old: str) ->
         attempt: dict[str, Any] = {"state_digest": "digest", "integration_id": "INT-26-000000", "actor": place.ann_id}
         attempt |= {"redirect_uri": "http://here", "sealed": verifier, "created_at": now, "expires_at": now}
         session.execute(insert(OAuthAttempt).values(attempt))
+        session.add(_endpoint(ring, place))
     yield database
     database.close()
+
+
+def _endpoint(ring: Vault, place: Place) -> WebhookEndpoint:
+    now, id_ = utc_now(), "WHK-26-000001"
+    return WebhookEndpoint(
+        id=id_,
+        organization_id="ORG-26-000001",
+        workspace_id=place.workspace_id,
+        url="https://example.com/",
+        description="",
+        events=["*"],
+        enabled=True,
+        sealed=ring.seal(Secrets((("whsec_c2VjcmV0", None),)).stored(), PLACE.format(id_)),
+        listening_since=now,
+        created_by=place.ann_id,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _integration(id_: str, place: Place) -> Integration:
@@ -100,7 +121,12 @@ def test_after_a_rotation_the_old_key_can_go(
     done = turnbuckle.json("keys", "rotate")
     assert done == {
         "key": "new",
-        "sealed_anew": {"credentials": MANY, "webhook secrets": 1, "OAuth consents": 1},
+        "sealed_anew": {
+            "credentials": MANY,
+            "webhook secrets": 1,
+            "outbound webhook secrets": 1,
+            "OAuth consents": 1,
+        },
     }
     ring = vault(new)
     with sealed.read() as session:
@@ -112,6 +138,8 @@ def test_after_a_rotation_the_old_key_can_go(
         assert ring.open(webhook.sealed, "integration:INT-26-000000:subscription") == {"secrets": ["s"]}
         attempt = session.scalars(select(OAuthAttempt)).one()
         assert ring.open(attempt.sealed, "oauth_attempt:digest") == {"verifier": "v"}
+        endpoint = session.scalars(select(WebhookEndpoint)).one()
+        assert secrets_of(ring, endpoint).newest == "whsec_c2VjcmV0"
 
 
 def test_a_second_rotation_has_nothing_to_do(

@@ -7,14 +7,17 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, select, text
 
-from core import ids
+from core import events, ids
 from core.clock import utc_now
 from core.db import Base, Database, make_engine
-from core.migrations import is_current, upgrade
+from core.events import Fact
+from core.migrations import _config, is_current, upgrade
+from core.models import Event
 
 AT_ONCE = 4
 MIGRATE = "import sys; from core.migrations import upgrade; upgrade(sys.argv[1])"
@@ -79,3 +82,26 @@ def test_processes_that_start_at_once_do_not_race(database_url: str) -> None:
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
     engine.dispose()
+
+
+def test_events_of_before_webhooks_stay_and_are_nobodys_news(database_url: str) -> None:
+    engine = make_engine(database_url)
+    before = {"id": "EVT-25-000001", "organization_id": "ORG-26-000001", "workspace_id": "WS-26-000001", "actor": "a"}
+    with engine.execution_options(sqlite_immediate=True).begin() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        columns = "id, organization_id, workspace_id, actor, type, subject_id, data, at"
+        values = ":id, :organization_id, :workspace_id, :actor, 'task.created', 'TSK-26-000001', '{}', :at"
+        connection.execute(text(f"INSERT INTO event ({columns}) VALUES ({values})"), before | {"at": utc_now()})
+    engine.dispose()
+    upgrade(database_url)
+    database = Database(database_url)
+    with database.write() as session:
+        events.append(session, [Fact("ORG-26-000001", None, "task.updated", "TSK-26-000001", "a", {})], utc_now())
+    with database.read() as session:
+        told = {event.type: event for event in session.scalars(select(Event))}
+    database.close()
+    assert told["task.created"].workspace_id == "WS-26-000001"
+    assert told["task.created"].txid is None
+    assert (told["task.updated"].txid is not None) == (database.dialect == "postgresql")

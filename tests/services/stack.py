@@ -155,12 +155,15 @@ def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str 
     turnbuckle, celery = str(BIN / "turnbuckle"), str(BIN / "celery")
     if kind == "embedded":
         return [("up", [turnbuckle, "up", "--port", str(port)], f"{url}/readyz")]
-    lanes = "push,inbox,notify,pull,backfill,agents"
-    worker = [celery, "-A", "sync.app", "worker", "--queues", lanes, "--concurrency", "2", "--loglevel", "INFO"]
-    beat = [celery, "-A", "sync.app", "beat", "--schedule", f"/tmp/turnbuckle-beat-{port}", "--loglevel", "INFO"]
+    lanes = "push,inbox,pull,backfill,agents"
+    worker = [celery, "-A", "cli.worker", "worker", "--queues", lanes, "--concurrency", "2", "--loglevel", "INFO"]
+    notifier = [celery, "-A", "cli.worker", "worker", "--queues", "notify", "--pool", "threads", "--concurrency", "12"]
+    notifier += ["--hostname", f"notifier-{port}@%h", "--loglevel", "INFO"]
+    beat = [celery, "-A", "cli.worker", "beat", "--schedule", f"/tmp/turnbuckle-beat-{port}", "--loglevel", "INFO"]
     return [
         ("web", [turnbuckle, "serve", "--port", str(port)], f"{url}/readyz"),
         ("worker", worker, r"ready\."),
+        ("notifier", notifier, r"ready\."),
         ("beat", beat, None),
     ]
 
