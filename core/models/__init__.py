@@ -3,8 +3,8 @@
 from core.models.access import ApiToken, AuditRecord, IdempotencyKey
 from core.models.agent import Agent, AgentPolicy
 from core.models.conflict import FieldConflict
-from core.models.delivery import Delivery
-from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncRun
+from core.models.delivery import Delivery, DeliveryCount
+from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncCause, SyncRun
 from core.models.operation import IdCounter, Lease, RateBudget
 from core.models.task import Binding, Event, Task, TaskHistory, TaskVelocity
 from core.models.tenancy import Organization, ProjectLabel, ServiceLine, User, Workspace
@@ -17,6 +17,7 @@ __all__ = [
     "Binding",
     "Credential",
     "Delivery",
+    "DeliveryCount",
     "Event",
     "FieldConflict",
     "IdCounter",
@@ -30,6 +31,7 @@ __all__ = [
     "RateBudget",
     "ServiceLine",
     "Subscription",
+    "SyncCause",
     "SyncRun",
     "Task",
     "TaskHistory",
