@@ -462,7 +462,9 @@ class WebhookFacts:
     accepted       the status for one that is stored, and
     accepted_body  what to say with it, for vendors that show or read it
     app_secret     for `AppWebhookReceiver`: the name under which `verify` gets the secrets of the operator's app
-    account        for `AppWebhookReceiver`: the field of the credentials that says whose account it is
+    account        for `AppWebhookReceiver`: the name in `Account.learned` under which `check` tells whose account it
+                   is. The vendor must have said so: with an account somebody merely entered, deliveries of others
+                   could be had.
     """
 
     secrets: tuple[str, ...] = ("signing",)
@@ -614,7 +616,7 @@ class AppWebhookReceiver(Protocol):
 
     @staticmethod
     def account(delivery: RawDelivery) -> str | None:
-        """Whose it is, in the words of the credentials' field `WebhookFacts.account`; None where it does not say."""
+        """Whose it is, in the words in which `check` tells `WebhookFacts.account`; None where it does not say."""
         ...
 
 

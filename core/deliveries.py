@@ -31,14 +31,19 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
+def event_name(told: str) -> str:
+    """An event's name as it is stored."""
+    return storable(told)[:MAX_EVENT]
+
+
 def new_row(
     integration_id: str, key: str, event: str, headers: Mapping[str, str], body: bytes, received_at: datetime
 ) -> dict[str, Any]:
-    """A delivery that waits to be worked off. `key` is its dedupe key."""
+    """A delivery that waits to be worked off. `key` is its dedupe key, `event` a stored name."""
     return {
         "integration_id": integration_id,
         "dedupe_key": key,
-        "event": storable(event)[:MAX_EVENT],
+        "event": event,
         "headers": headers,
         "body": body,
         "received_at": received_at,

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 OVERLAP = timedelta(hours=24)
-"""Longer than any vendor goes on retrying what it signed before; short enough that a leaked secret is soon worthless."""
+"""Longer than any vendor retries what it signed before; short enough that a leaked secret is soon worthless."""
 
 KEPT = 2
 """Secrets at once. More would mean that somebody changes them faster than vendors retry."""

@@ -27,7 +27,7 @@ from core.models import Integration, SyncRun
 from core.vault import VaultError
 from sync.apply import Applied, apply_items
 from sync.failures import Fault, backoff
-from sync.health import mark_sync_status, mark_working
+from sync.health import DEGRADED, FAILED, Cause, Trouble, mark_working, raise_cause
 from sync.leases import Lease, LeaseLost, hold, lease_time
 from sync.proof import Proof, run_with_proof
 from sync.runtime import Lane, Runtime
@@ -269,6 +269,7 @@ def _fail(rt: Runtime, lease: Lease, integration_id: str, run_id: str, error: Co
         integration.next_pull_at = now + (AUTH_RETRY if refused else backoff(integration.pull_failures))
         if not refused:  # dead credentials have already said so, with what to do
             lasting = not isinstance(error, Transient) or integration.pull_failures >= FAILED_AFTER
-            mark_sync_status(session, integration, "failed" if lasting else "degraded", error.code, error.text, now)
+            trouble = Trouble(error.code, error.text, FAILED if lasting else DEGRADED)
+            raise_cause(session, integration, Cause.PULL, trouble, now)
         log.warning("pull.failed", integration_id=integration_id, run_id=run.id, code=error.code, text=error.text)
         return Pulled(run.id, run.status, run.counts)

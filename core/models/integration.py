@@ -17,7 +17,7 @@ class Integration(Base):
     status        active | pending_auth | error | disconnected; `status_code`/`status_text` say why
     sync_status   healthy | degraded | failed; `sync_code`/`sync_text` say why: the worst of its `SyncCause`s
     hook_id       the unguessable part of its webhook URL
-    hook_account  whose deliveries of the operator's app are its own (an installation's id), from the credentials
+    hook_account  whose deliveries of the operator's app are its own (an installation's id), as the vendor told
     capabilities  what its connector can do, as of the last save (names of the connector contract)
     routes        where new tasks go: [{external, service_line_id, project_id, create}], from the config
     mapping_rev   raised when the mapping or the known people change: every item is then looked at once more
