@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,10 @@ since an index entry has a limit."""
 
 MAX_EVENT = 200
 """Characters of an event's name kept; the longest in use have forty."""
+
+
+NEVER_KEPT = frozenset({"authorization", "proxy-authorization", "cookie", "x-gitlab-token", "x-turnbuckle-token"})
+"""Headers that are not stored even if a manifest names them: they are credentials."""
 
 
 def dedupe_key(integration_id: str, key: str | None, body: bytes) -> str:
@@ -29,6 +33,12 @@ def _told(key: str) -> str:
 def storable(text: str) -> str:
     """Without what no database takes as text: NUL, and halves of surrogate pairs (JSON may hold both)."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def kept_headers(headers: Mapping[str, str], named: Iterable[str]) -> dict[str, str]:
+    """The headers that are stored with a delivery: its content type, and those the connector's manifest names."""
+    kept = {"content-type", *map(str.lower, named)} - NEVER_KEPT
+    return {name: storable(headers[name]) for name in sorted(kept) if name in headers}
 
 
 def event_name(told: str) -> str:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import case, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as DbSession
 
@@ -32,7 +32,7 @@ from connectors.contract import (
 from core.bulk import among, update_rows
 from core.models import Delivery, Integration
 from sync.apply import Applied, apply_items
-from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault
+from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault, spread
 from sync.health import may_work
 from sync.leases import Lease, LeaseLost, hold
 from sync.proof import Proof, read_items, run_with_proof
@@ -45,6 +45,10 @@ log = structlog.get_logger()
 
 BATCH = 1000
 """Deliveries read at once: a burst for one item costs one vendor call, and a batch's ids fit in one statement."""
+
+SUSPECT = 3
+"""Tries without a word of what went wrong: whoever worked on it died each time. It is tried alone from then on, so that
+it can't take its neighbours along."""
 
 BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of bodies read at once, at least one delivery: what keeps memory flat when bodies are large."""
@@ -84,6 +88,7 @@ def _claim(rt: Runtime, lease: Lease, integration_id: str) -> list[Claimed]:
         lease.guard(session)
         if not may_work(session, integration_id, Integration.next_inbox_at, now):
             return []
+        _give_up(session, integration_id, now)
         ids = _due(session, integration_id, now)
         if not ids:
             return []
@@ -91,35 +96,56 @@ def _claim(rt: Runtime, lease: Lease, integration_id: str) -> list[Claimed]:
         session.execute(
             update(Delivery)
             .where(among(session, Delivery.id, ids))
-            .values(attempts=Delivery.attempts + 1, next_attempt_at=_next_attempt(now))
+            .values(attempts=Delivery.attempts + 1, next_attempt_at=_next_attempt(integration_id, now))
             .execution_options(synchronize_session=False)
         )
         return [Claimed(d.id, d.attempts + 1, RawDelivery(d.headers, d.body, d.received_at)) for d in rows]
 
 
+def _give_up(session: DbSession, integration_id: str, now: datetime) -> None:
+    """Those whose every try ended with the worker's death: nobody was left to write down that they are dead."""
+    text = f"Whoever worked on it died, {MAX_ATTEMPTS} times. Look at the workers' logs and memory, then replay it."
+    session.execute(
+        update(Delivery)
+        .where(*_waiting(integration_id, now), Delivery.attempts >= MAX_ATTEMPTS)
+        .values(
+            state="dead",
+            finished_at=now,
+            error_code=func.coalesce(Delivery.error_code, "worker_died"),
+            error_text=func.coalesce(Delivery.error_text, text),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
 def _due(session: DbSession, integration_id: str, now: datetime) -> list[int]:
+    suspect = (Delivery.attempts >= SUSPECT) & Delivery.error_code.is_(None)
     rows = session.execute(
-        select(Delivery.id, func.length(Delivery.body))
-        .where(Delivery.integration_id == integration_id, Delivery.state == "pending", Delivery.next_attempt_at <= now)
+        select(Delivery.id, func.length(Delivery.body), suspect)
+        .where(*_waiting(integration_id, now))
         .order_by(Delivery.next_attempt_at, Delivery.id)
         .limit(BATCH)
     ).all()
     ids: list[int] = []
     size = 0
-    for id_, length in rows:
+    for id_, length, alone in rows:
         size += length
-        if ids and size > BATCH_BYTES:
+        if ids and (alone or size > BATCH_BYTES):
             break
         ids.append(id_)
+        if alone:
+            break
     return ids
 
 
-def _next_attempt(now: datetime) -> Any:
+def _waiting(integration_id: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (Delivery.integration_id == integration_id, Delivery.state == "pending", Delivery.next_attempt_at <= now)
+
+
+def _next_attempt(integration_id: str, now: datetime) -> Any:
     """A batch's deliveries may have failed a different number of times: the waits of `backoff` as one expression."""
-    waits = [RETRY_FIRST * (1 << n) for n in range(8)]
-    return case(
-        *((Delivery.attempts == n, now + min(wait, RETRY_MOST)) for n, wait in enumerate(waits)), else_=now + RETRY_MOST
-    )
+    waits = [spread(min(RETRY_FIRST * (1 << n), RETRY_MOST), integration_id) for n in range(9)]
+    return case(*((Delivery.attempts == n, now + wait) for n, wait in enumerate(waits)), else_=now + waits[-1])
 
 
 def _work(rt: Runtime, lease: Lease, integration_id: str, batch: list[Claimed]) -> int:

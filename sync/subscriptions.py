@@ -31,6 +31,7 @@ from core.hook_secrets import HookSecrets
 from core.models import Integration, Subscription
 from sync import lifecycle
 from sync.leases import Lease, LeaseLost, hold
+from sync.missed import read_log
 from sync.runtime import Lane, Runtime
 from sync.sessions import Session, with_refresh
 
@@ -64,13 +65,17 @@ class _Done:
 
 
 def keep_subscription(rt: Runtime, integration_id: str) -> None:
-    """Look after the webhook if that is due. What goes wrong is written down, not raised."""
+    """Look after the webhook, and after what it failed to bring, if that is due. What goes wrong is written down, not
+    raised."""
     with rt.db.read() as session:
         integration = session.get(Integration, integration_id)
-    if integration is None or integration.next_subscription_at is None:
+    if integration is None or integration.status not in ("active", "error"):
         return
-    if integration.status in ("active", "error") and integration.next_subscription_at <= rt.clock():
+    now = rt.clock()
+    if integration.next_subscription_at is not None and integration.next_subscription_at <= now:
         subscribe(rt, integration_id)
+    if integration.next_log_at is not None and integration.next_log_at <= now:
+        read_log(rt, integration_id)
 
 
 def subscribe(rt: Runtime, integration_id: str) -> None:

@@ -35,7 +35,7 @@ from connectors.contract import (
 )
 from connectors.registry import Registry, UnknownType
 from core.clock import Clock, utc_now
-from core.deliveries import dedupe_key, event_name, storable
+from core.deliveries import dedupe_key, event_name, kept_headers
 from core.delivery_counts import Counted
 from webhooks import answers
 from webhooks.answers import Answer, Refused
@@ -52,9 +52,6 @@ BIG_BODY = 256 * 1024
 MAX_QUERY_FIELDS = 100
 """Handshakes carry one or two; the limit bounds the parsing."""
 
-NEVER_KEPT = frozenset({"authorization", "proxy-authorization", "cookie"})
-"""Headers that are not stored even if a manifest names them: they are credentials."""
-
 _PATH = re.compile(r"/webhooks/([a-z][a-z0-9_]{0,63})(?:/([A-Za-z0-9_-]{16,128}))?")
 """A hook id has 32 characters; what can't be one is not looked up. Without one it is the hook of the operator's app."""
 
@@ -66,7 +63,6 @@ class Kind:
     name: str
     receiver: type[WebhookReceiver]
     facts: WebhookFacts
-    kept: tuple[str, ...]
     account: Callable[[RawDelivery], str | None] | None
 
 
@@ -204,11 +200,10 @@ class Receiver:
             facts = connector.manifest.webhooks
             if facts is None:
                 return None
-            kept = {"content-type", *map(str.lower, facts.headers_kept)} - NEVER_KEPT
             # The registry has checked that facts come with the methods.
             receiver = cast(type[WebhookReceiver], connector)
             account = connector.account if isinstance(connector, AppWebhookReceiver) else None
-            kind = self._kinds[type_] = Kind(type_, receiver, facts, tuple(sorted(kept)), account)
+            kind = self._kinds[type_] = Kind(type_, receiver, facts, account)
         return kind
 
 
@@ -277,12 +272,11 @@ def _verify(receiver: type[WebhookReceiver], delivery: RawDelivery, secrets: Sec
 
 
 def _arrival(kind: Kind, integration_id: str, delivery: RawDelivery, verified: Verified) -> Arrival:
-    kept = {name: storable(delivery.headers[name]) for name in kind.kept if name in delivery.headers}
     return Arrival(
         integration_id=integration_id,
         dedupe_key=dedupe_key(integration_id, verified.key, delivery.body),
         event=event_name(verified.event),
-        headers=kept,
+        headers=kept_headers(delivery.headers, kind.facts.headers_kept),
         body=delivery.body,
         received_at=delivery.received_at,
     )
