@@ -7,7 +7,8 @@ that fails waits for its next attempt without holding up the others; one that ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -65,6 +66,18 @@ class Claimed:
     snapshots: list[RemoteTask] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
     error: ConnectorError | None = None
+
+    def items(self) -> list[str]:
+        """The ids of the items it is about."""
+        return [*self.named, *(task.external_id for task in self.snapshots)]
+
+    def state(self) -> str:
+        """What it is once it has been worked off."""
+        return "dead" if self.error else "done" if self.items() else "ignored"
+
+    def not_for_us(self) -> list[dict[str, str]]:
+        """What it says that means nothing here, and why."""
+        return [{"code": each.code, "text": each.text} for each in self.ignored]
 
 
 def drain(rt: Runtime, integration_id: str) -> int:
@@ -126,15 +139,20 @@ def _due(session: DbSession, integration_id: str, now: datetime) -> list[int]:
         .order_by(Delivery.next_attempt_at, Delivery.id)
         .limit(BATCH)
     ).all()
+    if rows and rows[0][2]:
+        return [rows[0][0]]
+    together = itertools.takewhile(lambda row: not row[2], rows)
+    return within(BATCH_BYTES, [(id_, size) for id_, size, _ in together])
+
+
+def within(most: int, sizes: Iterable[tuple[int, int]]) -> list[int]:
+    """The first ids whose bodies have no more bytes than that together; one at least."""
     ids: list[int] = []
-    size = 0
-    for id_, length, alone in rows:
-        size += length
-        if ids and (alone or size > BATCH_BYTES):
+    for id_, size in sizes:
+        most -= size
+        if ids and most < 0:
             break
         ids.append(id_)
-        if alone:
-            break
     return ids
 
 
@@ -167,12 +185,12 @@ def _work(rt: Runtime, lease: Lease, integration_id: str, batch: list[Claimed]) 
 
 def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Claimed]) -> int:
     for one in batch:
-        _read(one, session)
+        read(one, session)
     wanted = list(dict.fromkeys(id_ for one in batch for id_ in one.named))
     snapshots = [task for one in batch for task in one.snapshots]
     fetched = read_items(lease, session, wanted)
     scope = Scope.of(session.integration, session.config, session.clock_offset())
-    sources = {id_: f"delivery:{one.id}" for one in batch for id_ in _items_of(one)}
+    sources = {id_: f"delivery:{one.id}" for one in batch for id_ in one.items()}
     now = rt.clock()
 
     def settle(db: DbSession, proof: Proof) -> Applied:
@@ -191,7 +209,7 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
     return len(batch)
 
 
-def _read(one: Claimed, session: Session) -> None:
+def read(one: Claimed, session: Session) -> None:
     """What one delivery says. A payload that can't be read is its own affair, not its neighbours'."""
     receiver = session.connector
     assert isinstance(receiver, WebhookReceiver)
@@ -211,23 +229,17 @@ def _read(one: Claimed, session: Session) -> None:
                 one.ignored.append(signal)
 
 
-def _items_of(one: Claimed) -> list[str]:
-    return [*one.named, *(task.external_id for task in one.snapshots)]
-
-
 def _finish(session: DbSession, batch: Sequence[Claimed], applied: Applied, now: datetime) -> None:
     """Write down what came of each delivery."""
     update_rows(session, Delivery.__table__, [_outcome(one, applied, now) for one in batch], key="id")
 
 
 def _outcome(one: Claimed, applied: Applied, now: datetime) -> dict[str, Any]:
-    items = {id_: applied.outcomes.get(id_, "unknown") for id_ in _items_of(one)}
-    state = "dead" if one.error else "done" if items else "ignored"
-    outcome = {"items": items, "ignored": [{"code": i.code, "text": i.text} for i in one.ignored]}
+    items = {id_: applied.outcomes.get(id_, "unknown") for id_ in one.items()}
     return {
         "id": one.id,
-        "state": state,
-        "outcome": outcome,
+        "state": one.state(),
+        "outcome": {"items": items, "ignored": one.not_for_us()},
         "error_code": one.error.code if one.error else None,
         "error_text": one.error.text if one.error else None,
         "finished_at": now,

@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 
 from core.models import Integration
 from sync.runtime import Runtime
-from tests.api.conftest import Tenant, disputed, error_of, mapped, new_task
+from tests.api.conftest import Tenant, delivered, disputed, error_of, mapped, new_task
 
 CHECKS = [
     not_a_server_error,
@@ -55,6 +55,10 @@ OPERATIONS = [
     "POST /v1/integrations/{integration_id}/webhook-secret",
     "GET /v1/integrations/{integration_id}/syncs",
     "GET /v1/integrations/{integration_id}/syncs/{sync_id}",
+    "GET /v1/integrations/{integration_id}/deliveries",
+    "GET /v1/integrations/{integration_id}/deliveries/{delivery_id}",
+    "POST /v1/integrations/{integration_id}/deliveries/replay",
+    "GET /v1/integrations/{integration_id}/health",
     "GET /v1/integrations/{integration_id}/conflicts",
     "POST /v1/integrations/{integration_id}/conflicts/{conflict_id}/resolve",
     "GET /v1/integrations/{integration_id}/oauth/start",
@@ -86,6 +90,7 @@ def ids(api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration) 
         "integration_id": integration.id,
         "sync_id": sync["sync_id"],
         "conflict_id": conflict_id,
+        "delivery_id": delivered(rt, integration.id),
         "type": "toy",
     }
 

@@ -17,6 +17,7 @@ from tests.api.conftest import (
     Tenant,
     client,
     connect,
+    delivered,
     disputed,
     error_of,
     make_agent,
@@ -36,6 +37,9 @@ READS = {
     "integrations": "/v1/integrations?workspace_id={workspace}",
     "syncs": "/v1/integrations/{integration}/syncs",
     "a sync": "/v1/integrations/{integration}/syncs/{sync}",
+    "deliveries": "/v1/integrations/{integration}/deliveries",
+    "a delivery": "/v1/integrations/{integration}/deliveries/{delivery}",
+    "an integration's health": "/v1/integrations/{integration}/health",
     "conflicts": "/v1/integrations/{integration}/conflicts",
     "a consent": "/v1/integrations/{integration}/oauth/start",
     "events": "/v1/events?workspace_id={workspace}",
@@ -60,6 +64,8 @@ WRITES: dict[str, tuple[str, str, dict[str, Any] | None]] = {
         "/v1/integrations/{integration}/conflicts/{conflict}/resolve",
         {"keep": "platform"},
     ),
+    "a replay": ("POST", "/v1/integrations/{integration}/deliveries/replay", {"dead": True}),
+    "a replay's plan": ("POST", "/v1/integrations/{integration}/deliveries/replay?dry_run=true", {"dead": True}),
     "a webhook secret": ("POST", "/v1/integrations/{integration}/webhook-secret", None),
 }
 
@@ -75,6 +81,7 @@ def theirs(rt: Runtime, app: FastAPI, stranger: Tenant) -> dict[str, str]:
         "task": new_task(their_client, stranger)["id"],
         "integration": integration.id,
         "conflict": disputed(rt, stranger, integration),
+        "delivery": str(delivered(rt, integration.id)),
         "sync": request_sync(rt, integration.id, actor=stranger.ann_id).id,
     }
 
@@ -107,6 +114,7 @@ def test_a_token_of_one_workspace_does_not_see_the_others(
         "line": tenant.line_id,
         "task": new_task(api, tenant)["id"],
         "integration": integration.id,
+        "delivery": str(delivered(rt, integration.id)),
         "sync": request_sync(rt, integration.id, actor=tenant.ann_id).id,
     }
     assert error_of(narrowed.get(READS[name].format(**ours)))["code"] == "not_found"
@@ -133,6 +141,10 @@ NEEDED = {
     ("GET", "/v1/integrations?workspace_id={workspace}"): "integrations:read",
     ("GET", "/v1/integrations/{integration}"): "integrations:read",
     ("GET", "/v1/integrations/{integration}/syncs"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}/deliveries"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}/deliveries/{delivery}"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}/health"): "integrations:read",
+    ("POST", "/v1/integrations/{integration}/deliveries/replay"): "integrations:write",
     ("GET", "/v1/connectors"): "integrations:read",
     ("POST", "/v1/integrations"): "integrations:write",
     ("PATCH", "/v1/integrations/{integration}"): "integrations:write",
@@ -162,6 +174,7 @@ def test_every_route_needs_its_scope(
         "task": new_task(api, tenant)["id"],
         "integration": integration.id,
         "conflict": "CNF-26-000001",
+        "delivery": "1",
     }
     body = BODIES.get(path)
     poor = caller(scopes=[scope for scope in SCOPES if scope != needed])
@@ -183,7 +196,7 @@ def test_every_v1_route_is_in_the_table_of_scopes(app: FastAPI) -> None:
 
 def _template(path: str) -> str:
     path = path.partition("?")[0]
-    for name in ("task", "integration", "conflict"):
+    for name in ("task", "integration", "conflict", "delivery"):
         path = path.replace(f"{{{name}}}", f"{{{name}_id}}")
     return path
 
