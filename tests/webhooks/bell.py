@@ -298,7 +298,7 @@ class Door:
             hooks=self.hooks,
             inbox=self.inbox,
             metrics=metrics,
-            clock=lambda: NOW,
+            clock=self.clock,
             bodies=bodies,
         )
         self.runner = asyncio.Runner()
