@@ -114,6 +114,10 @@ def preview(rt: Runtime, integration_id: str, chosen: Chosen) -> ReplayPlan:
 
     Raises NotFound and Conflict as `replay` does, and what the connector raises.
     """
+    with rt.db.read() as db:
+        integration = db.get(Integration, integration_id)
+    if integration is not None:
+        _refuse_inactive(integration)
     session = open_to_look(rt, integration_id)
     with rt.db.read() as db:
         _all_there(db, integration_id, chosen)

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import update
 
 from core.delivery_counts import Counted, add_counts, period
-from core.models import Delivery, Integration, Subscription, SyncCause
-from simulation.toy import ToyVendor
+from core.models import Delivery, DeliveryCount, Event, Integration, Subscription, SyncCause
+from simulation.toy import BASIC, ToyVendor, deliver
 from sync import integrations
 from sync.health import DEGRADED, FAILED, Cause, Trouble, clear_causes, raise_cause
 from sync.missed import GRACE
@@ -59,8 +59,6 @@ def count(both: Both, **counts: int) -> None:
 
 
 def changes(both: Both) -> list[tuple[str, str, str | None]]:
-    from core.models import Event
-
     rows = both.rows(Event, Event.type == "integration.sync_status_changed")
     return [(row.data["from"], row.data["to"], row.data["code"]) for row in rows]
 
@@ -116,14 +114,8 @@ def test_missing_scopes_stay_until_a_consent_brings_them(runtime: Runtime, tenan
     assert shown(both) == ("degraded", "missing_scopes")
     vendor.missing_scopes = ()
     (row,) = both.rows(Integration)
-    integrations.update(runtime, row, actor=tenant.ann_id, token_id=None, credentials=dict(_basic()))
+    integrations.update(runtime, row, actor=tenant.ann_id, token_id=None, credentials=dict(BASIC))
     assert shown(both) == ("healthy", None)
-
-
-def _basic() -> dict[str, str]:
-    from simulation.toy import BASIC
-
-    return BASIC
 
 
 def test_two_lanes_that_find_something_wrong_at_once_overlook_neither(any_runtime: Runtime, vendor: ToyVendor) -> None:
@@ -226,8 +218,6 @@ def test_an_inbox_that_lags_is_told_with_since_when_and_heals(
 
 def test_dead_deliveries_are_told_for_a_day(both: Both, vendor: ToyVendor, clock: ManualClock) -> None:
     hook = next(iter(vendor.hooks.values()))
-    from simulation.toy import deliver
-
     vendor.outbox.append((hook.url, deliver(b"[]", hook.secret, "bad", vendor.clock())))
     both.deliver()
     assert looked(both) == ("degraded", "deliveries_dead")
@@ -312,8 +302,6 @@ def test_health_tells_what_came_what_waits_and_how_long_the_webhook_lasts(
 
 
 def test_old_counts_are_thrown_out_and_what_waits_never(both: Both, vendor: ToyVendor, clock: ManualClock) -> None:
-    from core.models import DeliveryCount
-
     vendor.snapshots = False
     vendor.fail("fetch_tasks", 503)
     vendor.add(title="waits")
@@ -325,10 +313,10 @@ def test_old_counts_are_thrown_out_and_what_waits_never(both: Both, vendor: ToyV
     count(both, accepted=1)
     clock.advance(days=15)
     purge(both.rt, clock.now)
-    assert both.rows(DeliveryCount.__table__) == []
+    assert both.rows(DeliveryCount) == []
     assert [row.state for row in both.rows(Delivery)] == ["pending"]
 
 
 def _as(row: Delivery, state: str) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in Delivery.__table__.columns.keys() if name != "id"}
+    values = {column.name: getattr(row, column.name) for column in Delivery.__table__.columns if column.name != "id"}
     return values | {"state": state, "dedupe_key": state, "finished_at": row.received_at}

@@ -163,6 +163,7 @@ def test_the_tick_finds_that_it_is_time(both: Both, clock: ManualClock, rings: l
     with both.rt.db.write() as session:
         row = session.scalars(select(Integration)).one()
         row.next_pull_at = row.next_sweep_at = row.next_subscription_at = None
+    rings.clear()
     tick(both.rt)
     assert (Lane.PULL, both.id) not in rings
     clock.advance(seconds=LOG_EVERY.total_seconds())
