@@ -7,7 +7,19 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api import conflicts, connectors, errors, events, examples, health, integrations, oauth, tasks, webhooks
+from api import (
+    conflicts,
+    connectors,
+    deliveries,
+    errors,
+    events,
+    examples,
+    health,
+    integrations,
+    oauth,
+    tasks,
+    webhooks,
+)
 from api.meters import Meters
 from api.middleware import BodyGuard, Surround
 from sync.runtime import Runtime
@@ -58,7 +70,7 @@ def create_app(rt: Runtime) -> FastAPI:
     )
     app.state.rt = rt
     app.state.meters = Meters(rt)
-    for module in (tasks, integrations, conflicts, oauth, connectors, events, webhooks, health):
+    for module in (tasks, integrations, deliveries, conflicts, oauth, connectors, events, webhooks, health):
         app.include_router(module.router)
     errors.install(app)
     app.add_middleware(BodyGuard)

@@ -26,6 +26,11 @@ T = TypeVar("T")
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 100
 
+NOT_VALID = "The cursor is not valid. Pass `meta.cursor` of the page before, or none for the first page."
+
+MAX_DIGITS = 19
+"""Numbers of fewer digits fit into a database's 64 bits."""
+
 DIGEST_CHARS = 12
 """Enough to tell filters apart by accident; nothing secret hangs on it."""
 
@@ -55,7 +60,7 @@ class Page(Generic[T]):
 def fetch(
     session: Session,
     wanted: Select[T],
-    key: InstrumentedAttribute[str],
+    key: InstrumentedAttribute[Any],
     window: Window,
     *,
     newest_first: bool = True,
@@ -63,14 +68,23 @@ def fetch(
     """One page of `wanted` in the order of `key`. Raises BadRequest for a cursor that is not ours."""
     filters = window.filters()
     if window.cursor is not None:
-        last = decode(window.cursor, filters)
+        last = _as(key, decode(window.cursor, filters))
         wanted = wanted.where(key < last if newest_first else key > last)
     ordered = wanted.order_by(key.desc() if newest_first else key).limit(window.limit + 1)
     rows = list(session.scalars(ordered))
     if len(rows) <= window.limit:
         return Page(rows, Meta(cursor=None, has_more=False))
     rows = rows[: window.limit]
-    return Page(rows, Meta(cursor=encode(getattr(rows[-1], key.key), filters), has_more=True))
+    return Page(rows, Meta(cursor=encode(str(getattr(rows[-1], key.key)), filters), has_more=True))
+
+
+def _as(key: InstrumentedAttribute[Any], last: str) -> str | int:
+    """The id in the key's own type: deliveries are numbered. Raises BadRequest."""
+    if key.type.python_type is not int:
+        return last
+    if not (last.isascii() and last.isdigit() and len(last) < MAX_DIGITS):
+        raise BadRequest(NOT_VALID)
+    return int(last)
 
 
 def encode(last_id: str, filters: Mapping[str, Any]) -> str:
@@ -87,7 +101,7 @@ def decode(cursor: str, filters: Mapping[str, Any]) -> str:
     except (binascii.Error, ValueError):
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("id"), str) or "\0" in found["id"]:
-        raise BadRequest("The cursor is not valid. Pass `meta.cursor` of the page before, or none for the first page.")
+        raise BadRequest(NOT_VALID)
     if found.get("f") != _digest(filters):
         raise BadRequest("The cursor is of a list with other filters. Keep the filters, or start without a cursor.")
     last: str = found["id"]

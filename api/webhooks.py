@@ -164,9 +164,9 @@ def test_webhook(rt: Rt, caller: WebhookWriter, once: Once, webhook_id: str) -> 
     _seen(rt, caller, webhook_id)
 
     def work(_keep: Keep) -> Json:
-        delivery_id = again.send_test(rt, webhook_id, by=_by(caller))
+        message_id = again.send_test(rt, webhook_id, by=_by(caller))
         with rt.db.read() as session:
-            return _detail(session, webhook_id, delivery_id).model_dump(mode="json")
+            return _detail(session, webhook_id, message_id).model_dump(mode="json")
 
     return once.run(200, work)
 
@@ -187,31 +187,31 @@ def list_webhook_deliveries(
         return Listing(data=[WebhookDelivery.of(row) for row in page.rows], meta=page.meta)
 
 
-@router.get("/v1/webhooks/{webhook_id}/deliveries/{delivery_id}", responses=documented(404))
+@router.get("/v1/webhooks/{webhook_id}/deliveries/{message_id}", responses=documented(404))
 def get_webhook_delivery(
-    rt: Rt, caller: WebhookReader, webhook_id: str, delivery_id: str
+    rt: Rt, caller: WebhookReader, webhook_id: str, message_id: str
 ) -> Answer[WebhookDeliveryDetail]:
     """Retrieve one delivery with its attempts: status, latency, and the beginning of each answer."""
     with rt.db.read() as session:
         scope.webhook(session, caller, webhook_id)
-        return _detail(session, webhook_id, delivery_id)
+        return _detail(session, webhook_id, message_id)
 
 
 @router.post(
-    "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+    "/v1/webhooks/{webhook_id}/deliveries/{message_id}/redeliver",
     status_code=202,
     response_model=Answer[WebhookDelivery],
     responses=documented(404, 409, 413),
 )
 def redeliver_webhook_delivery(
-    rt: Rt, caller: WebhookWriter, once: Once, webhook_id: str, delivery_id: str
+    rt: Rt, caller: WebhookWriter, once: Once, webhook_id: str, message_id: str
 ) -> JSONResponse:
     """Send one delivery once more, now, under the same `webhook-id`. 409 while the endpoint is disabled."""
     _seen(rt, caller, webhook_id)
 
     def work(keep: Keep) -> Json:
         with rt.db.write() as session:
-            message = again.redeliver_one(session, rt, webhook_id, delivery_id, by=_by(caller))
+            message = again.redeliver_one(session, rt, webhook_id, message_id, by=_by(caller))
             answer = Answer(data=WebhookDelivery.of(message)).model_dump(mode="json")
             keep(session, answer)
         rt.ring(Lane.NOTIFY, webhook_id)
@@ -255,12 +255,12 @@ def _seen(rt: Runtime, caller: Principal, webhook_id: str) -> None:
         scope.webhook(session, caller, webhook_id)
 
 
-def _detail(session: Session, webhook_id: str, delivery_id: str) -> Answer[WebhookDeliveryDetail]:
-    message = session.get(WebhookMessage, delivery_id)
+def _detail(session: Session, webhook_id: str, message_id: str) -> Answer[WebhookDeliveryDetail]:
+    message = session.get(WebhookMessage, message_id)
     if message is None or message.endpoint_id != webhook_id:
-        raise NotFound(f"Delivery {delivery_id} not found.")
+        raise NotFound(f"Delivery {message_id} not found.")
     newest = (
-        select(WebhookAttempt).where(WebhookAttempt.message_id == delivery_id).order_by(WebhookAttempt.number.desc())
+        select(WebhookAttempt).where(WebhookAttempt.message_id == message_id).order_by(WebhookAttempt.number.desc())
     )
     log = session.scalars(newest.limit(ATTEMPTS_SHOWN)).all()
     return Answer(data=WebhookDeliveryDetail.with_log(message, log[::-1]))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import select
 
+from api.delivery_views import HealthView
 from api.integration_views import IntegrationDetail, IntegrationListed, IntegrationRecord, SyncDetail, summaries
 from cli.context import open_runtime
 from cli.following import follow
@@ -18,6 +19,7 @@ from core.errors import NotFound, PlatformError
 from core.models import Credential, Integration, Subscription, SyncRun
 from sync import integrations, oauth
 from sync.runtime import Runtime
+from sync.vitals import vitals
 
 app = typer.Typer(no_args_is_help=True, help="Connections of a workspace to vendor accounts.")
 
@@ -96,12 +98,19 @@ def show(integration_id: IntegrationId, as_json: Json = False) -> None:
                 .order_by(SyncRun.id.desc())
                 .limit(HISTORY_SHOWN)
             ).all()
+            seen = vitals(session, session.get_one(Integration, integration_id), runtime.clock())
     detail = IntegrationDetail(**parts, sync_history=summaries(runs)).model_dump(mode="json")
+    health = HealthView.of(seen).model_dump(mode="json")
     if as_json:
-        print_json(detail)
+        print_json(detail | {"health": health})
         return
     print_fields({name: _readable(value) for name, value in detail.items() if name not in ("config", "sync_history")})
+    print_fields(_health_fields(health))
     typer.echo()
+    if health["causes"]:
+        causes = [(each["severity"], each["code"], each["since"], each["text"]) for each in health["causes"]]
+        print_table(("WRONG", "CODE", "SINCE", "TEXT"), causes, empty="")
+        typer.echo()
     rows = [(run.id, run.trigger, iso(run.finished_at), run.status, run.error_text or _counted(run)) for run in runs]
     print_table(("SYNC", "TRIGGER", "FINISHED", "STATUS", "RESULT"), rows, empty="It has not synced yet.")
 
@@ -129,6 +138,28 @@ def sync(
         note(f"{run.id}: {run.status}. {run.error_text or _counted(run)}")
     if run.status == "failed":
         raise typer.Exit(1)
+
+
+def _health_fields(health: dict[str, Any]) -> dict[str, object]:
+    """The health in a few lines; nothing is said of what an integration does not have."""
+    counts, inbox, subscription = health["webhooks"], health["inbox"], health["subscription"]
+    counted = ", ".join(f"{number} {name}" for name, number in counts.items() if name != "window_hours" and number)
+    waiting = f"{inbox['pending']} pending (the oldest for {inbox['lag_seconds']} s), {inbox['dead']} dead"
+    return {
+        "last_delivery_at": health["last_delivery_at"],
+        "deliveries": f"{counted} in {counts['window_hours']} h" if counted else None,
+        "inbox": waiting if inbox["pending"] or inbox["dead"] else None,
+        "subscription": subscription and _subscribed(subscription),
+    }
+
+
+def _subscribed(subscription: dict[str, Any]) -> str:
+    told = [subscription["state"]]
+    if subscription["expires_at"]:
+        told.append(f"until {subscription['expires_at']}")
+    if subscription["next_look_at"]:
+        told.append(f"looked after at {subscription['next_look_at']}")
+    return ", ".join(told)
 
 
 def _parts(runtime: Runtime, integration_id: str) -> dict[str, Any]:

@@ -13,6 +13,10 @@ class OAuthApp(BaseSettings):
 
     client_id: str
     client_secret: SecretStr
+    webhook_secrets: list[SecretStr] = Field(
+        default_factory=list,
+        description="What verifies the app's own webhook (`/webhooks/{type}`), newest first: two while it is changed.",
+    )
 
 
 class Settings(BaseSettings):

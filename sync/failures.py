@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zlib import crc32
 
 from connectors.contract import ConnectorError
 
@@ -22,6 +23,16 @@ class Fault(ConnectorError):
 
     def __init__(self, error: Exception) -> None:
         super().__init__(f"The connector failed with {type(error).__name__}; the worker's log has the details.")
+
+
+SPREAD = 0.2
+"""The share of a wait by which it may be longer: after a vendor's outage not all integrations come back at once."""
+
+
+def spread(wait: timedelta, who: str) -> timedelta:
+    """The wait, somewhat longer for each `who`. The same for all that belongs together: what failed together is tried
+    together, and costs one call again."""
+    return wait * (1 + SPREAD * (crc32(who.encode()) % 1000) / 1000)
 
 
 def backoff(attempts: int) -> timedelta:

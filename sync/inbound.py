@@ -7,13 +7,14 @@ that fails waits for its next attempt without holding up the others; one that ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import case, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as DbSession
 
@@ -32,7 +33,7 @@ from connectors.contract import (
 from core.bulk import among, update_rows
 from core.models import Delivery, Integration
 from sync.apply import Applied, apply_items
-from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault
+from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault, spread
 from sync.health import may_work
 from sync.leases import Lease, LeaseLost, hold
 from sync.proof import Proof, read_items, run_with_proof
@@ -45,6 +46,10 @@ log = structlog.get_logger()
 
 BATCH = 1000
 """Deliveries read at once: a burst for one item costs one vendor call, and a batch's ids fit in one statement."""
+
+SUSPECT = 3
+"""Tries without a word of what went wrong: whoever worked on it died each time. It is tried alone from then on, so that
+it can't take its neighbours along."""
 
 BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of bodies read at once, at least one delivery: what keeps memory flat when bodies are large."""
@@ -61,6 +66,18 @@ class Claimed:
     snapshots: list[RemoteTask] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
     error: ConnectorError | None = None
+
+    def items(self) -> list[str]:
+        """The ids of the items it is about."""
+        return [*self.named, *(task.external_id for task in self.snapshots)]
+
+    def state(self) -> str:
+        """What it is once it has been worked off."""
+        return "dead" if self.error else "done" if self.items() else "ignored"
+
+    def not_for_us(self) -> list[dict[str, str]]:
+        """What it says that means nothing here, and why."""
+        return [{"code": each.code, "text": each.text} for each in self.ignored]
 
 
 def drain(rt: Runtime, integration_id: str) -> int:
@@ -84,6 +101,7 @@ def _claim(rt: Runtime, lease: Lease, integration_id: str) -> list[Claimed]:
         lease.guard(session)
         if not may_work(session, integration_id, Integration.next_inbox_at, now):
             return []
+        _give_up(session, integration_id, now)
         ids = _due(session, integration_id, now)
         if not ids:
             return []
@@ -91,35 +109,61 @@ def _claim(rt: Runtime, lease: Lease, integration_id: str) -> list[Claimed]:
         session.execute(
             update(Delivery)
             .where(among(session, Delivery.id, ids))
-            .values(attempts=Delivery.attempts + 1, next_attempt_at=_next_attempt(now))
+            .values(attempts=Delivery.attempts + 1, next_attempt_at=_next_attempt(integration_id, now))
             .execution_options(synchronize_session=False)
         )
         return [Claimed(d.id, d.attempts + 1, RawDelivery(d.headers, d.body, d.received_at)) for d in rows]
 
 
+def _give_up(session: DbSession, integration_id: str, now: datetime) -> None:
+    """Those whose every try ended with the worker's death: nobody was left to write down that they are dead."""
+    text = f"Whoever worked on it died, {MAX_ATTEMPTS} times. Look at the workers' logs and memory, then replay it."
+    session.execute(
+        update(Delivery)
+        .where(*_waiting(integration_id, now), Delivery.attempts >= MAX_ATTEMPTS)
+        .values(
+            state="dead",
+            finished_at=now,
+            error_code=func.coalesce(Delivery.error_code, "worker_died"),
+            error_text=func.coalesce(Delivery.error_text, text),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
 def _due(session: DbSession, integration_id: str, now: datetime) -> list[int]:
+    suspect = (Delivery.attempts >= SUSPECT) & Delivery.error_code.is_(None)
     rows = session.execute(
-        select(Delivery.id, func.length(Delivery.body))
-        .where(Delivery.integration_id == integration_id, Delivery.state == "pending", Delivery.next_attempt_at <= now)
+        select(Delivery.id, func.length(Delivery.body), suspect)
+        .where(*_waiting(integration_id, now))
         .order_by(Delivery.next_attempt_at, Delivery.id)
         .limit(BATCH)
     ).all()
+    if rows and rows[0][2]:
+        return [rows[0][0]]
+    together = itertools.takewhile(lambda row: not row[2], rows)
+    return within(BATCH_BYTES, [(id_, size) for id_, size, _ in together])
+
+
+def within(most: int, sizes: Iterable[tuple[int, int]]) -> list[int]:
+    """The first ids whose bodies have no more bytes than that together; one at least."""
     ids: list[int] = []
-    size = 0
-    for id_, length in rows:
-        size += length
-        if ids and size > BATCH_BYTES:
+    for id_, size in sizes:
+        most -= size
+        if ids and most < 0:
             break
         ids.append(id_)
     return ids
 
 
-def _next_attempt(now: datetime) -> Any:
+def _waiting(integration_id: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (Delivery.integration_id == integration_id, Delivery.state == "pending", Delivery.next_attempt_at <= now)
+
+
+def _next_attempt(integration_id: str, now: datetime) -> Any:
     """A batch's deliveries may have failed a different number of times: the waits of `backoff` as one expression."""
-    waits = [RETRY_FIRST * (1 << n) for n in range(8)]
-    return case(
-        *((Delivery.attempts == n, now + min(wait, RETRY_MOST)) for n, wait in enumerate(waits)), else_=now + RETRY_MOST
-    )
+    waits = [spread(min(RETRY_FIRST * (1 << n), RETRY_MOST), integration_id) for n in range(9)]
+    return case(*((Delivery.attempts == n, now + wait) for n, wait in enumerate(waits)), else_=now + waits[-1])
 
 
 def _work(rt: Runtime, lease: Lease, integration_id: str, batch: list[Claimed]) -> int:
@@ -141,12 +185,12 @@ def _work(rt: Runtime, lease: Lease, integration_id: str, batch: list[Claimed]) 
 
 def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Claimed]) -> int:
     for one in batch:
-        _read(one, session)
+        read(one, session)
     wanted = list(dict.fromkeys(id_ for one in batch for id_ in one.named))
     snapshots = [task for one in batch for task in one.snapshots]
     fetched = read_items(lease, session, wanted)
     scope = Scope.of(session.integration, session.config, session.clock_offset())
-    sources = {id_: f"delivery:{one.id}" for one in batch for id_ in _items_of(one)}
+    sources = {id_: f"delivery:{one.id}" for one in batch for id_ in one.items()}
     now = rt.clock()
 
     def settle(db: DbSession, proof: Proof) -> Applied:
@@ -165,7 +209,7 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
     return len(batch)
 
 
-def _read(one: Claimed, session: Session) -> None:
+def read(one: Claimed, session: Session) -> None:
     """What one delivery says. A payload that can't be read is its own affair, not its neighbours'."""
     receiver = session.connector
     assert isinstance(receiver, WebhookReceiver)
@@ -185,23 +229,17 @@ def _read(one: Claimed, session: Session) -> None:
                 one.ignored.append(signal)
 
 
-def _items_of(one: Claimed) -> list[str]:
-    return [*one.named, *(task.external_id for task in one.snapshots)]
-
-
 def _finish(session: DbSession, batch: Sequence[Claimed], applied: Applied, now: datetime) -> None:
     """Write down what came of each delivery."""
     update_rows(session, Delivery.__table__, [_outcome(one, applied, now) for one in batch], key="id")
 
 
 def _outcome(one: Claimed, applied: Applied, now: datetime) -> dict[str, Any]:
-    items = {id_: applied.outcomes.get(id_, "unknown") for id_ in _items_of(one)}
-    state = "dead" if one.error else "done" if items else "ignored"
-    outcome = {"items": items, "ignored": [{"code": i.code, "text": i.text} for i in one.ignored]}
+    items = {id_: applied.outcomes.get(id_, "unknown") for id_ in one.items()}
     return {
         "id": one.id,
-        "state": state,
-        "outcome": outcome,
+        "state": one.state(),
+        "outcome": {"items": items, "ignored": one.not_for_us()},
         "error_code": one.error.code if one.error else None,
         "error_text": one.error.text if one.error else None,
         "finished_at": now,

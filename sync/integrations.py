@@ -41,6 +41,7 @@ from core.models import (
     OAuthAttempt,
     RateBudget,
     Subscription,
+    SyncCause,
     SyncRun,
     Workspace,
 )
@@ -369,7 +370,8 @@ def _end(rt: Runtime, session: Session, row: Integration) -> None:
     row.status, row.status_code, row.status_text = "disconnected", None, None
     row.disconnected_at = row.updated_at = now
     row.next_pull_at = row.next_push_at = row.next_inbox_at = row.next_sweep_at = row.next_subscription_at = None
-    for model in (Credential, Subscription, OAuthAttempt):
+    row.next_log_at = None
+    for model in (Credential, Subscription, OAuthAttempt, SyncCause):
         session.execute(delete(model).where(model.integration_id == row.id))
     session.execute(delete(RateBudget).where(RateBudget.key == row.id))
     gone = {"code": "disconnected", "text": "The integration was disconnected."}

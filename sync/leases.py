@@ -75,6 +75,20 @@ def hold(runtime: Runtime, name: str) -> Iterator[Lease | None]:
             _free(lease)
 
 
+def claim(runtime: Runtime, name: str, length: timedelta) -> bool:
+    """Whether it is this worker's turn to do what is done once in `length`. There is nothing to free: if the worker
+    dies, it is somebody's turn again when the time is over."""
+    now = runtime.clock()
+    with runtime.db.read() as session:  # mostly it is not, and a look costs less than a lock
+        row = session.get(LeaseRow, name)
+        if row is not None and row.expires_at > now:
+            return False
+    with runtime.db.write() as session:
+        insert_missing(session, LeaseRow.__table__, {"name": name, "holder": None, "fence": 0, "expires_at": now})
+        taken = session.execute(_CLAIM, {"lease": name, "now": now, "until": now + length})
+        return taken.rowcount == 1  # type: ignore[attr-defined,no-any-return]  # an UPDATE's result has it
+
+
 def _take(runtime: Runtime, name: str) -> Lease | None:
     now = runtime.clock()
     with runtime.db.write() as session:
@@ -107,4 +121,5 @@ _TAKE = (
     update(_LEASE).where(_NAMED).values(holder=bindparam("by"), fence=bindparam("held"), expires_at=bindparam("until"))
 )
 _EXTEND = update(_LEASE).where(_HELD, _LEASE.c.holder.is_not(None)).values(expires_at=bindparam("until"))
+_CLAIM = update(_LEASE).where(_NAMED, _LEASE.c.expires_at <= bindparam("now")).values(expires_at=bindparam("until"))
 _FREE = update(_LEASE).where(_HELD).values(holder=None)

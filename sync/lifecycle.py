@@ -14,7 +14,7 @@ from core import events
 from core.errors import Conflict, NotFound
 from core.events import Fact
 from core.models import Credential, Integration, RateBudget, Workspace
-from sync.health import mark_sync_status
+from sync.health import FAILED, Cause, Trouble, clear_causes, raise_cause
 from sync.runtime import Runtime
 
 SWEEP_EVERY = timedelta(days=1)
@@ -73,20 +73,31 @@ def activate(session: Session, integration: Integration, account: Account, actor
     integration.status = "active"
     integration.status_code = integration.status_text = None
     integration.account_id, integration.account_name = account.id, account.name
+    integration.hook_account = _hook_account(rt, integration.type, account)
     integration.pull_failures = 0
     if "task_source" in integration.capabilities:
         integration.next_pull_at = now
         integration.next_sweep_at = integration.next_sweep_at or now + SWEEP_EVERY
     if "webhook_subscriptions" in integration.capabilities:
         integration.next_subscription_at = now
+    if "delivery_log" in integration.capabilities:
+        integration.next_log_at = now
+        integration.log_read_until = integration.log_read_until or now
     if account.missing_scopes:
         missing = f"The authorization lacks {', '.join(account.missing_scopes)}: give consent again with these allowed."
         integration.status_code, integration.status_text = MISSING_SCOPES, missing
-        mark_sync_status(session, integration, "degraded", MISSING_SCOPES, missing, now)
-    elif integration.sync_code in (REAUTH, MISSING_SCOPES):
-        mark_sync_status(session, integration, "healthy", None, None, now)
+        clear_causes(session, integration, (Cause.CREDENTIALS,), now)
+        raise_cause(session, integration, Cause.SCOPES, Trouble(MISSING_SCOPES, missing), now)
+    else:
+        clear_causes(session, integration, (Cause.CREDENTIALS, Cause.SCOPES), now)
     data = {"type": integration.type, "account": account.name, "missing_scopes": list(account.missing_scopes)}
     record(session, integration, "integration.connected", actor, data, rt)
+
+
+def _hook_account(rt: Runtime, type_: str, account: Account) -> str | None:
+    """Whose deliveries of the operator's app are this integration's."""
+    facts = rt.registry.get(type_).manifest.webhooks
+    return account.learned.get(facts.account) if facts and facts.account else None
 
 
 def refuse_double(session: Session, integration: Integration, account_id: str) -> None:
@@ -123,7 +134,7 @@ def require_consent(rt: Runtime, integration_id: str, version: int, text: str) -
             return
         integration.status = "error"
         integration.status_code, integration.status_text = REAUTH, text
-        mark_sync_status(session, integration, "failed", REAUTH, text, rt.clock())
+        raise_cause(session, integration, Cause.CREDENTIALS, Trouble(REAUTH, text, FAILED), rt.clock())
         record(session, integration, "integration.auth_failed", integration.id, {"code": REAUTH, "text": text}, rt)
 
 

@@ -115,10 +115,8 @@ def plan(rt: Runtime, integration_id: str, limit: int = MOST) -> Plan:
         refetched = _refetched(session, session.connector, owed)
     except AuthFailed as error:
         raise Conflict(f"The vendor does not accept the credentials, so nothing can be planned: {error.text}") from None
-    with rt.db.read() as db:
-        items = _Planner(db, session).items(
-            {**changed, **refetched}, [p for p in owed if p.binding.external_id is None]
-        )
+    creations = [pair for pair in owed if pair.binding.external_id is None]
+    items = plan_items(rt, session, {**changed, **refetched}, creations)
     complete = all_changed and all_owed
     return Plan(
         integration_id=integration_id,
@@ -129,6 +127,14 @@ def plan(rt: Runtime, integration_id: str, limit: int = MOST) -> Plan:
         counts=dict(Counter(item.decision for item in items)),
         items=tuple(items),
     )
+
+
+def plan_items(
+    rt: Runtime, session: Session, found: Mapping[str, RemoteTask | Gone], creations: Sequence[_Pair] = ()
+) -> list[ItemPlan]:
+    """What would become of these items if they were applied now."""
+    with rt.db.read() as db:
+        return _Planner(db, session).items(found, creations)
 
 
 def _summary(complete: bool, all_changed: bool, limit: int) -> str:

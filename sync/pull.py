@@ -27,8 +27,9 @@ from core.models import Integration, SyncRun
 from core.vault import VaultError
 from sync.apply import Applied, apply_items
 from sync.failures import Fault, backoff
-from sync.health import mark_sync_status, mark_working
+from sync.health import DEGRADED, FAILED, Cause, Trouble, mark_working, raise_cause
 from sync.leases import Lease, LeaseLost, hold, lease_time
+from sync.missed import count_missed, told_since
 from sync.proof import Proof, run_with_proof
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
@@ -150,14 +151,23 @@ def new_run(integration_id: str, run_id: str, trigger: str, requested_by: str, n
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run under way. Of what changed after `told_since`, the webhook should have told."""
+
+    id: str
+    scope: Scope
+    told_since: datetime | None
+
+
 def _pull_pages(rt: Runtime, lease: Lease, session: Session, run_id: str) -> None:
     source = session.connector
     assert isinstance(source, TaskSource)
     scope = Scope.of(session.integration, session.config, session.clock_offset())
-    cursor = session.integration.cursor
-    pages = source.changed_tasks(cursor)
+    told = told_since(rt, session.integration)
+    pages = source.changed_tasks(session.integration.cursor)
     for batch in _ahead(pages) if rt.pages_ahead else ([page] for page in pages):
-        _store(rt, lease, session, scope, run_id, batch)
+        _store(rt, lease, session, _Run(run_id, scope, told), batch)
 
 
 def _ahead(pages: Iterator[TaskPage]) -> Iterator[list[TaskPage]]:
@@ -194,9 +204,9 @@ def _gather(pages: Iterator[TaskPage], wanted: Event) -> tuple[list[TaskPage], E
     return gathered, None
 
 
-def _store(rt: Runtime, lease: Lease, session: Session, scope: Scope, run_id: str, pages: Sequence[TaskPage]) -> None:
+def _store(rt: Runtime, lease: Lease, session: Session, run: _Run, pages: Sequence[TaskPage]) -> None:
     """Reconcile the pages and move the cursor, in one transaction."""
-    now = rt.clock()
+    now, scope = rt.clock(), run.scope
     tasks = [task for page in pages for task in page.tasks]
     total = next((page.total for page in pages if page.total is not None), None)
 
@@ -204,7 +214,7 @@ def _store(rt: Runtime, lease: Lease, session: Session, scope: Scope, run_id: st
         lease.guard(db)
         items = [task for task in tasks if task.external_id not in proof.items] + list(proof.items.values())
         listed = {task.external_id for task in tasks} - proof.items.keys()
-        applied = apply_items(db, scope, items, source=run_id, now=now, listed=listed, gone_since=proof.watermarks)
+        applied = apply_items(db, scope, items, source=run.id, now=now, listed=listed, gone_since=proof.watermarks)
         moved = db.execute(
             update(Integration)
             .where(Integration.id == scope.integration_id, Integration.mapping_rev == scope.mapping_rev)
@@ -212,9 +222,10 @@ def _store(rt: Runtime, lease: Lease, session: Session, scope: Scope, run_id: st
             .returning(Integration.id)
             .execution_options(synchronize_session=False)
         )
-        run = db.get_one(SyncRun, run_id)
-        run.counts = add_counts(run.counts, applied, records=len(tasks), pages=len(pages))
-        run.total = total if total is not None else run.total
+        missed = count_missed(db, scope, tasks, applied, run.told_since, now)
+        row = db.get_one(SyncRun, run.id)
+        row.counts = add_counts(row.counts, applied, records=len(tasks), pages=len(pages), missed=missed)
+        row.total = total if total is not None else row.total
         return applied, moved.first() is not None
 
     applied, same_mapping = run_with_proof(rt, lease, session, store)
@@ -223,9 +234,9 @@ def _store(rt: Runtime, lease: Lease, session: Session, scope: Scope, run_id: st
         raise Remapped
 
 
-def add_counts(counts: dict[str, int], applied: Applied, *, records: int, pages: int) -> dict[str, int]:
+def add_counts(counts: dict[str, int], applied: Applied, **more: int) -> dict[str, int]:
     """A run's counts with those of some pages added."""
-    return dict(Counter(counts) + applied.counts + Counter(records=records, pages=pages))
+    return dict(Counter(counts) + applied.counts + Counter(more))
 
 
 def ring_owed(rt: Runtime, applied: Applied) -> None:
@@ -269,6 +280,7 @@ def _fail(rt: Runtime, lease: Lease, integration_id: str, run_id: str, error: Co
         integration.next_pull_at = now + (AUTH_RETRY if refused else backoff(integration.pull_failures))
         if not refused:  # dead credentials have already said so, with what to do
             lasting = not isinstance(error, Transient) or integration.pull_failures >= FAILED_AFTER
-            mark_sync_status(session, integration, "failed" if lasting else "degraded", error.code, error.text, now)
+            trouble = Trouble(error.code, error.text, FAILED if lasting else DEGRADED)
+            raise_cause(session, integration, Cause.PULL, trouble, now)
         log.warning("pull.failed", integration_id=integration_id, run_id=run.id, code=error.code, text=error.text)
         return Pulled(run.id, run.status, run.counts)

@@ -14,9 +14,11 @@ from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.orm import Session as DbSession
 
 from core import stream
+from core.delivery_counts import LIFE as COUNTS_LIFE
 from core.models import (
     Binding,
     Delivery,
+    DeliveryCount,
     IdempotencyKey,
     Integration,
     OAuthAttempt,
@@ -24,6 +26,7 @@ from core.models import (
     WebhookMessage,
 )
 from sync.runtime import NEWS, Lane, Runtime
+from sync.watch import watch
 
 LIVE = ("active",)
 """Integrations whose work goes on. One in `error` waits for a person: its credentials are dead."""
@@ -53,6 +56,7 @@ def tick(rt: Runtime) -> dict[str, int]:
         rung[lane] = len(integration_ids)
         for integration_id in integration_ids:
             rt.ring(lane, integration_id)
+    watch(rt)
     purge(rt, now)
     return rung
 
@@ -81,6 +85,7 @@ def _due(now: datetime) -> Iterator[tuple[Lane, Select[Any]]]:
             Integration.next_pull_at <= now,
             Integration.next_subscription_at <= now,
             Integration.next_sweep_at <= now,
+            Integration.next_log_at <= now,
         ),
     )
     yield Lane.PUSH, owed.distinct().limit(RING_MOST)
@@ -115,13 +120,16 @@ def _is_news(session: DbSession) -> bool:
 
 
 def purge(rt: Runtime, now: datetime) -> None:
-    """Throw out a batch of what has outlived its use: finished deliveries, webhook messages, answered keys, consents
-    never finished."""
+    """Throw out a batch of what has outlived its use: finished deliveries (dead ones too: they can be replayed for as
+    long as they are kept), webhook messages, old counts, answered keys, consents never finished. A pending delivery is
+    always kept."""
     with rt.db.write() as session:
         kept_since = now - timedelta(days=rt.settings.retention_days)
         _purge(session, Delivery, Delivery.id, Delivery.received_at < kept_since, Delivery.state != "pending")
         # A pending message that old is at an endpoint which was disabled as long ago.
         _purge(session, WebhookMessage, WebhookMessage.id, WebhookMessage.next_attempt_at < kept_since)
+        # Two columns make its key, so it is not purged by batches: few rows end per tick.
+        session.execute(delete(DeliveryCount).where(DeliveryCount.at < now - COUNTS_LIFE))
         _purge(session, IdempotencyKey, IdempotencyKey.id, IdempotencyKey.created_at < now - KEY_LIFE)
         _purge(session, OAuthAttempt, OAuthAttempt.state_digest, OAuthAttempt.expires_at < now - KEY_LIFE)
 

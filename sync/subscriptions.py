@@ -7,7 +7,6 @@ Polling goes on whatever becomes of the webhook; it only makes changes arrive so
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,9 +27,11 @@ from connectors.contract import (
 )
 from connectors.contract import Subscription as Registered
 from core.errors import Conflict, PlatformError
+from core.hook_secrets import HookSecrets
 from core.models import Integration, Subscription
 from sync import lifecycle
 from sync.leases import Lease, LeaseLost, hold
+from sync.missed import read_log
 from sync.runtime import Lane, Runtime
 from sync.sessions import Session, with_refresh
 
@@ -43,18 +44,16 @@ without a word, and permissions change."""
 RETRY = timedelta(minutes=15)
 """After a failure that may pass. Polling covers for the webhook meanwhile."""
 
-SECRETS_KEPT = 2
-"""The one before the newest still verifies: deliveries signed with it are under way when the secret changes."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is stored about the webhook. `signing` are its secrets, newest first."""
+    """What is stored about the webhook."""
 
     state: str
     external_ids: tuple[str, ...]
     expires_at: datetime | None
-    signing: tuple[str, ...]
+    live_since: datetime | None
+    signing: HookSecrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +65,17 @@ class _Done:
 
 
 def keep_subscription(rt: Runtime, integration_id: str) -> None:
-    """Look after the webhook if that is due. What goes wrong is written down, not raised."""
+    """Look after the webhook, and after what it failed to bring, if that is due. What goes wrong is written down, not
+    raised."""
     with rt.db.read() as session:
         integration = session.get(Integration, integration_id)
-    if integration is None or integration.next_subscription_at is None:
+    if integration is None or integration.status not in ("active", "error"):
         return
-    if integration.status in ("active", "error") and integration.next_subscription_at <= rt.clock():
+    now = rt.clock()
+    if integration.next_subscription_at is not None and integration.next_subscription_at <= now:
         subscribe(rt, integration_id)
+    if integration.next_log_at is not None and integration.next_log_at <= now:
+        read_log(rt, integration_id)
 
 
 def subscribe(rt: Runtime, integration_id: str) -> None:
@@ -91,8 +94,8 @@ def subscribe(rt: Runtime, integration_id: str) -> None:
 def new_secret(rt: Runtime, integration_id: str, *, actor: str, token_id: str | None) -> str:
     """A new signing secret, to be entered at the vendor where a person registers the webhook by hand; shown once.
 
-    The one before it still verifies. A webhook we registered ourselves is made anew with it. Raises NotFound,
-    Conflict.
+    The one before it still verifies for `hook_secrets.OVERLAP`. A webhook we registered ourselves is made anew with
+    it, and the time begins when the vendor knows. Raises NotFound, Conflict.
     """
     with rt.db.write() as session:
         integration = lifecycle.locked(session, integration_id)
@@ -100,9 +103,11 @@ def new_secret(rt: Runtime, integration_id: str, *, actor: str, token_id: str | 
             raise Conflict(f"{integration_id} is disconnected.")
         row = session.get(Subscription, integration_id) or _unregistered(rt, integration_id, "unavailable")
         secret = secrets.token_urlsafe(32)
-        row.sealed = _sealed(rt, integration_id, [secret, *stored_secrets(rt, row)][:SECRETS_KEPT])
+        changed = _opened(rt, row).changed(secret)
+        ours = row.state in ("active", "stale")
+        row.sealed = _sealed(rt, integration_id, changed if ours else changed.settled(rt.clock()))
         row.updated_at = rt.clock()
-        if row.state == "active":
+        if ours:
             row.state = "stale"
             integration.next_subscription_at = rt.clock()
         session.add(row)
@@ -117,14 +122,13 @@ def webhook_url(rt: Runtime, integration: Integration) -> str:
 
 
 def stored_secrets(rt: Runtime, row: Subscription) -> list[str]:
-    """The secrets that verify the webhook's deliveries, newest first."""
-    return list(rt.vault.open(row.sealed, _label(row.integration_id))["secrets"])
+    """The secrets that verify the webhook's deliveries now, newest first."""
+    return list(_opened(rt, row).valid(rt.clock()))
 
 
 def registered(rt: Runtime, row: Subscription) -> Registered:
     """What is stored about a webhook, as connectors know it."""
-    signing = stored_secrets(rt, row)
-    return Registered(tuple(row.external_ids), row.expires_at, SecretStr(signing[0]))
+    return Registered(tuple(row.external_ids), row.expires_at, SecretStr(_opened(rt, row).newest))
 
 
 def _settle(rt: Runtime, lease: Lease, session: Session) -> None:
@@ -146,7 +150,7 @@ def _known(rt: Runtime, lease: Lease, integration_id: str) -> _Known:
         if row is None:
             row = _unregistered(rt, integration_id, "creating")
             session.add(row)
-        return _Known(row.state, tuple(row.external_ids), row.expires_at, tuple(stored_secrets(rt, row)))
+        return _Known(row.state, tuple(row.external_ids), row.expires_at, row.live_since, _opened(rt, row))
 
 
 def _unregistered(rt: Runtime, integration_id: str, state: str) -> Subscription:
@@ -154,8 +158,9 @@ def _unregistered(rt: Runtime, integration_id: str, state: str) -> Subscription:
         integration_id=integration_id,
         state=state,
         external_ids=[],
-        sealed=_sealed(rt, integration_id, [secrets.token_urlsafe(32)]),
+        sealed=_sealed(rt, integration_id, HookSecrets.first(secrets.token_urlsafe(32))),
         expires_at=None,
+        live_since=None,
         code=None,
         text=None,
         updated_at=rt.clock(),
@@ -164,7 +169,7 @@ def _unregistered(rt: Runtime, integration_id: str, state: str) -> Subscription:
 
 def _register(connector: WebhookSubscriber, url: str, known: _Known) -> _Done:
     """Renew a live webhook; make one where there is none, or where it was made for another config."""
-    secret = SecretStr(known.signing[0])
+    secret = SecretStr(known.signing.newest)
     old = Registered(known.external_ids, known.expires_at, secret)
     if known.state == "active":
         renewed = connector.renew(old, url)
@@ -179,7 +184,6 @@ def _store(rt: Runtime, lease: Lease, session: Session, known: _Known, done: _Do
     integration_id = session.integration.id
     now = rt.clock()
     facts = session.connector.manifest.webhooks or WebhookFacts()
-    signing = _newest(done.registered.secret, known.signing)
     with rt.db.write() as transaction:
         lease.guard(transaction)
         row = transaction.get(Subscription, integration_id, with_for_update=True)
@@ -189,8 +193,12 @@ def _store(rt: Runtime, lease: Lease, session: Session, known: _Known, done: _Do
         changed = row.state == "stale" and known.state != "stale"
         row.state = "stale" if changed else "active"
         row.external_ids = list(done.registered.external_ids)
-        row.sealed = _sealed(rt, integration_id, signing)
+        # Read anew: somebody may have asked for another secret meanwhile, which the vendor does not know yet.
+        told = _with_the_vendors(_opened(rt, row), done.registered.secret)
+        row.sealed = _sealed(rt, integration_id, told if changed else told.settled(now))
         row.expires_at = done.registered.expires_at
+        kept = known.state == "active" and not done.lost
+        row.live_since = (known.live_since if kept else None) or now
         row.code = row.text = None
         row.updated_at = now
         integration = transaction.get_one(Integration, integration_id, with_for_update=True)
@@ -243,14 +251,19 @@ def _look_again(rt: Runtime, integration_id: str, at: datetime | None) -> None:
         )
 
 
-def _newest(told: SecretStr | None, before: Sequence[str]) -> list[str]:
+def _with_the_vendors(known: HookSecrets, told: SecretStr | None) -> HookSecrets:
     """The secrets with the vendor's own choice, where it made one, in front."""
-    chosen = [told.get_secret_value()] if told is not None else []
-    return list(dict.fromkeys([*chosen, *before]))[:SECRETS_KEPT]
+    if told is None or told.get_secret_value() == known.newest:
+        return known
+    return known.changed(told.get_secret_value())
 
 
-def _sealed(rt: Runtime, integration_id: str, signing: Sequence[str]) -> str:
-    return rt.vault.seal({"secrets": list(signing)}, _label(integration_id))
+def _opened(rt: Runtime, row: Subscription) -> HookSecrets:
+    return HookSecrets.opened(rt.vault.open(row.sealed, _label(row.integration_id)))
+
+
+def _sealed(rt: Runtime, integration_id: str, signing: HookSecrets) -> str:
+    return rt.vault.seal(signing.to_seal(), _label(integration_id))
 
 
 def _label(integration_id: str) -> str:

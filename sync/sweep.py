@@ -23,7 +23,7 @@ from core.bulk import among
 from core.models import Binding, Integration, SyncRun
 from sync.apply import Applied, apply_items
 from sync.failures import RETRY_MOST
-from sync.health import mark_sync_status, mark_working
+from sync.health import Cause, Trouble, clear_causes, raise_cause
 from sync.leases import Lease, LeaseLost, hold
 from sync.lifecycle import SWEEP_EVERY
 from sync.proof import Proof, read_items, run_with_proof
@@ -128,10 +128,9 @@ class _Sweep:
             run.status = "partial" if self.stopped else "success"
             if self.stopped:
                 run.error_code, run.error_text = GUARD, self.stopped
-                mark_sync_status(db, integration, "degraded", GUARD, self.stopped, now)
-            elif integration.sync_code == GUARD:
-                integration.sync_code = None
-                mark_working(db, integration, now)
+                raise_cause(db, integration, Cause.SWEEP, Trouble(GUARD, self.stopped), now)
+            else:
+                clear_causes(db, integration, (Cause.SWEEP,), now)
 
     def fail(self, integration_id: str, error: ConnectorError) -> None:
         """The vendor did not let us finish: nothing was lost, and it is tried again later."""

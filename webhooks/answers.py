@@ -69,10 +69,14 @@ COME_BACK = _error(
 )
 
 
+STORED = '{"data":{"status":"stored"},"meta":{}}'
+
+
 @lru_cache(maxsize=64)
-def accepted(status: int) -> Answer:
-    """The delivery is stored."""
-    return Answer(status, b'{"data":{"status":"stored"},"meta":{}}', {"content-type": "application/json"})
+def accepted(status: int, body: str | None) -> Answer:
+    """The delivery is stored. `body` is what the vendor wants to hear with it; None: it does not care."""
+    said = STORED if body is None else body
+    return Answer(status, said.encode(), {"content-type": "application/json"} if said else {})
 
 
 @lru_cache(maxsize=64)

@@ -39,7 +39,7 @@ def make_receiver(
     metrics = metrics or Metrics()
     return Receiver(
         registry=registry,
-        hooks=Hooks(db, vault, settings),
+        hooks=Hooks(db, vault, settings, clock=clock),
         inbox=Inbox(db, ring, metrics),
         metrics=metrics,
         clock=clock,

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from connectors.contract import Secrets, WebhookFacts
+from core.clock import Clock, utc_now
 from core.db import Database
+from core.hook_secrets import HookSecrets
 from core.models import Credential, Integration, Subscription
 from core.settings import Settings
 from core.vault import Vault, VaultError
@@ -45,6 +47,7 @@ class Hook:
 
     integration_id: str
     type: str
+    hook_id: str
     secrets: Secrets = field(repr=False)  # asyncio shows results of tasks in its own log lines
 
 
@@ -52,14 +55,22 @@ class Hooks:
     """The hooks of one process, for the requests of one event loop."""
 
     def __init__(
-        self, db: Database, vault: Vault, settings: Settings, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        db: Database,
+        vault: Vault,
+        settings: Settings,
+        *,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db = db
         self._vault = vault
         self._settings = settings
+        self._clock = clock
         self._monotonic = monotonic
-        self._known = _Memory(MAX_KNOWN)
-        self._unknown = _Memory(MAX_UNKNOWN)
+        self._known = _Memory[Hook | None](MAX_KNOWN)
+        self._unknown = _Memory[Hook | None](MAX_UNKNOWN)
+        self._members = _Memory[tuple[str, ...]](MAX_KNOWN)
         self._loading: dict[str, asyncio.Task[Hook | None]] = {}
 
     async def find(self, type_: str, facts: WebhookFacts, hook_id: str) -> Hook | None:
@@ -76,6 +87,29 @@ class Hooks:
         if loading is None:
             loading = self._begin(key, type_, facts, hook_id)
         return await asyncio.shield(loading)  # one request that is given up must not fail the others
+
+    def app_secrets(self, type_: str, facts: WebhookFacts) -> Secrets | None:
+        """What verifies the webhook of the operator's app at a vendor; None where no secret is set for one."""
+        app = self._settings.oauth_apps.get(type_)
+        if app is None or not app.webhook_secrets:
+            return None
+        named = self._app(type_, facts)
+        return {name: named.get(name, ()) for name in facts.secrets}
+
+    async def of_account(self, type_: str, account: str) -> tuple[str, ...]:
+        """The integrations whose deliveries come to the app's webhook under this account. Ask only for what a verified
+        delivery names. Raises HooksUnavailable."""
+        now, key = self._monotonic(), f"{type_}/{account}"
+        remembered = self._members.get(key, now)
+        if remembered is not None:
+            return remembered[1]
+        members = await asyncio.to_thread(self._load_members, type_, account)
+        self._members.put(key, members, now + TTL)
+        return members
+
+    def forget_account(self, type_: str, account: str) -> None:
+        """Look again next time."""
+        self._members.drop(f"{type_}/{account}")
 
     def forget(self, type_: str, hook_id: str) -> None:
         """Look again next time."""
@@ -109,7 +143,7 @@ class Hooks:
                 row = session.execute(statement).one_or_none()
             if row is None:
                 return None
-            return Hook(row[0], type_, self._secrets(type_, facts, *row))
+            return Hook(row[0], type_, hook_id, self._secrets(type_, facts, *row))
         except SQLAlchemyError as error:
             raise HooksUnavailable("the database does not answer") from error
         except VaultError as error:  # the operator has to mend the key ring; vendors retry until then
@@ -119,37 +153,58 @@ class Hooks:
     def _secrets(
         self, type_: str, facts: WebhookFacts, integration_id: str, subscription: str | None, credential: str | None
     ) -> Secrets:
-        found: dict[str, tuple[str, ...]] = {}
+        found: dict[str, Sequence[str]] = {}
         if "signing" in facts.secrets:
-            found["signing"] = tuple(self._open(integration_id, "subscription", subscription).get("secrets", ()))
+            stored = HookSecrets.opened(self._open(integration_id, "subscription", subscription))
+            found["signing"] = stored.valid(self._clock())
         names = [name for name in facts.secrets if name != "signing"]
         if names:
-            app = self._app(type_)
+            app = self._app(type_, facts)
             credentials = self._open(integration_id, "credentials", credential)
             for name in names:
-                value = credentials.get(name) or app.get(name)
-                found[name] = (value,) if value else ()
+                value = credentials.get(name)
+                found[name] = (value,) if value else app.get(name, ())
         return found
 
     def _open(self, integration_id: str, what: str, sealed: str | None) -> Mapping[str, Any]:
         return {} if sealed is None else self._vault.open(sealed, f"integration:{integration_id}:{what}")
 
-    def _app(self, type_: str) -> Mapping[str, str]:
+    def _app(self, type_: str, facts: WebhookFacts) -> Secrets:
         """The operator's app at the vendor, which signs for every integration whose credentials name none."""
         app = self._settings.oauth_apps.get(type_)
         if app is None:
             return {}
-        return {"client_id": app.client_id, "client_secret": app.client_secret.get_secret_value()}
+        return {
+            "client_id": (app.client_id,),
+            "client_secret": (app.client_secret.get_secret_value(),),
+            facts.app_secret: tuple(secret.get_secret_value() for secret in app.webhook_secrets),
+        }
+
+    def _load_members(self, type_: str, account: str) -> tuple[str, ...]:
+        statement = select(Integration.id).where(
+            # Not those whose credentials are still to be proven: anybody could name another's account.
+            Integration.type == type_,
+            Integration.hook_account == account,
+            Integration.status.in_(("active", "error")),
+        )
+        try:
+            with self._db.read() as session:
+                return tuple(session.scalars(statement.order_by(Integration.id)))
+        except SQLAlchemyError as error:
+            raise HooksUnavailable("the database does not answer") from error
 
 
-class _Memory:
+T = TypeVar("T")
+
+
+class _Memory(Generic[T]):
     """Answers with a time to live; past `most` of them, the one unused the longest goes."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._answers: OrderedDict[str, tuple[float, Hook | None]] = OrderedDict()
+        self._answers: OrderedDict[str, tuple[float, T]] = OrderedDict()
 
-    def get(self, key: str, now: float) -> tuple[float, Hook | None] | None:
+    def get(self, key: str, now: float) -> tuple[float, T] | None:
         """(until when, the answer); None when it has to be asked for."""
         found = self._answers.get(key)
         if found is None or found[0] <= now:
@@ -157,9 +212,9 @@ class _Memory:
         self._answers.move_to_end(key)
         return found
 
-    def put(self, key: str, hook: Hook | None, until: float) -> None:
+    def put(self, key: str, answer: T, until: float) -> None:
         """Remember an answer."""
-        self._answers[key] = (until, hook)
+        self._answers[key] = (until, answer)
         self._answers.move_to_end(key)
         if len(self._answers) > self._most:
             self._answers.popitem(last=False)

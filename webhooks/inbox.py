@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,9 +23,12 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from core.bulk import insert_new
 from core.db import Database
+from core.deliveries import new_row
+from core.delivery_counts import Counted, add_counts
 from core.models import Delivery
 from webhooks.doorbell import Doorbell
 from webhooks.metrics import Metrics
+from webhooks.tally import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +51,9 @@ COMPARED = 10
 """Duplicates of one group whose bodies are compared with what is stored: vendors send few, and a storm of them must
 not hold up the next commit."""
 
+FLUSH_SECONDS = 5.0
+"""Between two writings of the counts: health is looked at every half minute, and a row costs as much as a delivery."""
+
 _BAD_ROW = (IntegrityError, DataError, ValueError)
 """One row's own fault: its integration is gone, or it holds text no database takes (ValueError is the encoder's)."""
 
@@ -62,6 +69,9 @@ class Stored(Enum):
     """Not stored, or not known to be: the vendor has to send it again."""
 
 
+_COUNTED = {Stored.NEW: Counted.ACCEPTED, Stored.DUPLICATE: Counted.DUPLICATES}
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A believed delivery, ready to be stored."""
@@ -75,17 +85,7 @@ class Arrival:
 
     def row(self) -> dict[str, Any]:
         """The new row in the inbox."""
-        return {
-            "integration_id": self.integration_id,
-            "dedupe_key": self.dedupe_key,
-            "event": self.event,
-            "headers": self.headers,
-            "body": self.body,
-            "received_at": self.received_at,
-            "state": "pending",
-            "attempts": 0,
-            "next_attempt_at": self.received_at,
-        }
+        return new_row(self.integration_id, self.dedupe_key, self.event, self.headers, self.body, self.received_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,16 @@ class Inbox:
         *,
         max_waiting: int = MAX_WAITING,
         store_seconds: float = STORE_SECONDS,
+        flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
+        self.tally = Tally()
         self._db = db
         self._doorbell = Doorbell(ring)
         self._metrics = metrics
         self._max_waiting = max_waiting
         self._store_seconds = store_seconds
+        self._flush_seconds = flush_seconds
+        self._flushed_at = time.monotonic()  # touched by the writer only
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._waiting = 0  # touched by the event loop only
         self._failing = False  # touched by the writer only
@@ -150,32 +154,56 @@ class Inbox:
     # -- the writer thread
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        while group := self._take():
-            arrivals = [waiting.arrival for waiting in group]
-            outcomes = self._write(arrivals)
-            try:
-                loop.call_soon_threadsafe(self._answer, group, outcomes)
-            except RuntimeError:  # the loop was closed under us: nobody is left to be answered
-                log.warning("inbox_stopped_late", deliveries=len(group))
-            self._metrics.group_rows.observe(len(group))
-            self._after(arrivals, outcomes)
+        while (group := self._take()) is not None:
+            if group:
+                self._store_group(loop, group)
+            self._flush_if_due()
+        self._flush()
 
-    def _take(self) -> list[_Waiting]:
-        """All that is queued, at least one, up to a group's limits. Empty at the end."""
+    def _store_group(self, loop: asyncio.AbstractEventLoop, group: Sequence[_Waiting]) -> None:
+        arrivals = [waiting.arrival for waiting in group]
+        outcomes = self._write(arrivals)
+        try:
+            loop.call_soon_threadsafe(self._answer, group, outcomes)
+        except RuntimeError:  # the loop was closed under us: nobody is left to be answered
+            log.warning("inbox_stopped_late", deliveries=len(group))
+        self._metrics.group_rows.observe(len(group))
+        self._after(arrivals, outcomes)
+
+    def _take(self) -> list[_Waiting] | None:
+        """All that is queued, up to a group's limits; nothing when it is time for the counts. None at the end."""
         group: list[_Waiting] = []
         size = 0
         while len(group) < GROUP_ROWS and size < GROUP_BYTES:
             try:
-                waiting = self._queue.get(block=not group)
+                waiting = self._queue.get(block=not group, timeout=self._flush_seconds)
             except queue.Empty:
                 break
             if waiting is None:
-                if group:
-                    self._queue.put(None)  # for the next time; nothing is queued behind it
+                if not group:
+                    return None
+                self._queue.put(None)  # for the next time; nothing is queued behind it
                 break
             group.append(waiting)
             size += len(waiting.arrival.body)
         return group
+
+    def _flush_if_due(self) -> None:
+        if time.monotonic() - self._flushed_at >= self._flush_seconds:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the counts down. They are worth less than a delivery: what can't be written waits."""
+        self._flushed_at = time.monotonic()
+        counts = self.tally.take()
+        if not counts:
+            return
+        try:
+            with self._db.write() as session:
+                add_counts(session, counts)
+        except SQLAlchemyError as error:
+            self.tally.give_back(counts)
+            self._note_failure(error)
 
     def _write(self, arrivals: Sequence[Arrival]) -> list[Stored]:
         """Store a group. If one of them can't be, each is stored by itself, so that its neighbours do not suffer."""
@@ -217,6 +245,9 @@ class Inbox:
     def _after(self, arrivals: Sequence[Arrival], outcomes: Sequence[Stored]) -> None:
         """What can wait until the requests are answered."""
         pairs = list(zip(arrivals, outcomes, strict=True))
+        for arrival, outcome in pairs:
+            if outcome in _COUNTED:
+                self.tally.note(arrival.integration_id, _COUNTED[outcome], arrival.received_at)
         self._doorbell.press({arrival.integration_id for arrival, outcome in pairs if outcome is Stored.NEW})
         again = [arrival for arrival, outcome in pairs if outcome is Stored.DUPLICATE]
         if again:

@@ -20,6 +20,7 @@ class Verdict(StrEnum):
     HANDSHAKE = "handshake"
     REJECTED = "rejected"
     REFUSED = "refused"
+    UNCLAIMED = "unclaimed"
     UNAVAILABLE = "unavailable"
     FAULT = "fault"
 
@@ -31,7 +32,8 @@ class Metrics:
         self.requests = Counter(
             "turnbuckle_webhook_requests",
             "Webhook requests by integration type and verdict: accepted (a new row), duplicate (stored before), "
-            "handshake, rejected (not believed), refused (no such hook, too large, …), unavailable (try later), "
+            "handshake, rejected (not believed), refused (no such hook, too large, …), unclaimed (the app's, but of an "
+            "account that is not connected here), unavailable (try later), "
             "fault (a connector or we failed; the vendor is told to try later).",
             ("type", "verdict"),
             registry=registry,

@@ -6,6 +6,7 @@
 | a vendor's handshake | what its connector replies |
 | not believed | the manifest's `rejection` (401), always the same body |
 | no such hook, or its integration is disconnected | 404 |
+| verified for the operator's app, but of an account that no integration is connected to | 404 |
 | not POST · malformed · too slow · too large · encoded | 405 · 400 · 408 · 413 · 415 |
 | database away, queue full, a connector's or our own fault | 503 with Retry-After |
 """
@@ -13,19 +14,29 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import structlog
 
-from connectors.contract import BadSignature, RawDelivery, Reply, Secrets, Verified, WebhookFacts, WebhookReceiver
+from connectors.contract import (
+    AppWebhookReceiver,
+    BadSignature,
+    RawDelivery,
+    Reply,
+    Secrets,
+    Verified,
+    WebhookFacts,
+    WebhookReceiver,
+)
 from connectors.registry import Registry, UnknownType
 from core.clock import Clock, utc_now
+from core.deliveries import dedupe_key, event_name, kept_headers
+from core.delivery_counts import Counted
 from webhooks import answers
 from webhooks.answers import Answer, Refused
 from webhooks.bodies import Bodies, Gone, Share
@@ -38,21 +49,11 @@ log = structlog.get_logger(__name__)
 BIG_BODY = 256 * 1024
 """Bytes from which on a body is verified in a thread: below, an HMAC takes well under a millisecond."""
 
-MAX_KEY = 200
-"""Characters of a vendor's delivery id kept as they are (they are UUIDs); a longer one is replaced by its digest,
-since an index entry has a limit."""
-
-MAX_EVENT = 200
-"""Characters of an event's name kept; the longest in use have forty."""
-
 MAX_QUERY_FIELDS = 100
 """Handshakes carry one or two; the limit bounds the parsing."""
 
-NEVER_KEPT = frozenset({"authorization", "proxy-authorization", "cookie"})
-"""Headers that are not stored even if a manifest names them: they are credentials."""
-
-_PATH = re.compile(r"/webhooks/([a-z][a-z0-9_]{0,63})/([A-Za-z0-9_-]{16,128})")
-"""A hook id has 32 characters; what can't be one is not looked up."""
+_PATH = re.compile(r"/webhooks/([a-z][a-z0-9_]{0,63})(?:/([A-Za-z0-9_-]{16,128}))?")
+"""A hook id has 32 characters; what can't be one is not looked up. Without one it is the hook of the operator's app."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Kind:
     name: str
     receiver: type[WebhookReceiver]
     facts: WebhookFacts
-    kept: tuple[str, ...]
+    account: Callable[[RawDelivery], str | None] | None
 
 
 class Receiver:
@@ -102,7 +103,7 @@ class Receiver:
         kind = self._kind(route[1]) if route else None
         try:
             with Share(self._bodies) as share:
-                verdict, answer = await self._handle(kind, route[2] if route else "", scope, receive, share)
+                verdict, answer = await self._handle(kind, route[2] if route else None, scope, receive, share)
         except Refused as refused:
             verdict, answer = refused.verdict, refused.answer
         except Gone:
@@ -122,9 +123,9 @@ class Receiver:
         await answer.send(send)
 
     async def _handle(
-        self, kind: Kind | None, hook_id: str, scope: Any, receive: Any, share: Share
+        self, kind: Kind | None, hook_id: str | None, scope: Any, receive: Any, share: Share
     ) -> tuple[Verdict, Answer]:
-        if kind is None:
+        if kind is None or (hook_id is None and kind.account is None):
             raise Refused(answers.UNKNOWN)
         if scope["method"] != "POST":
             raise Refused(answers.NOT_POST)
@@ -132,22 +133,61 @@ class Receiver:
         _check(headers, kind.facts.max_body)
         query = _query(scope)
         # Before the body is read: who does not know a hook makes us hold nothing.
+        hook, secrets = await self._known(kind, hook_id)
+        body = await share.read(receive, kind.facts.max_body)
+        delivery = RawDelivery(headers, body, self._clock(), query)
+        believed = await self._believe(kind, hook, delivery, secrets)
+        if isinstance(believed, Reply):
+            return Verdict.HANDSHAKE, answers.handshake(believed)
+        if hook is None:
+            return await self._store_for_all(kind, delivery, believed)
+        stored = await self._inbox.store(_arrival(kind, hook.integration_id, delivery, believed))
+        if stored is Stored.GONE:
+            self._hooks.forget(kind.name, hook.hook_id)
+        return _acknowledge(stored, kind.facts)
+
+    async def _known(self, kind: Kind, hook_id: str | None) -> tuple[Hook | None, Secrets]:
+        """Whose URL it is and what verifies it; no hook for the app's own URL. Raises Refused, HooksUnavailable."""
+        if hook_id is None:
+            secrets = self._hooks.app_secrets(kind.name, kind.facts)
+            if secrets is None:
+                raise Refused(answers.UNKNOWN)
+            return None, secrets
         hook = await self._hooks.find(kind.name, kind.facts, hook_id)
         if hook is None:
             raise Refused(answers.UNKNOWN)
-        body = await share.read(receive, kind.facts.max_body)
-        delivery = RawDelivery(headers, body, self._clock(), query)
+        return hook, hook.secrets
+
+    async def _believe(
+        self, kind: Kind, hook: Hook | None, delivery: RawDelivery, secrets: Secrets
+    ) -> Reply | Verified:
+        """Raises Refused for what is not to be believed."""
         try:
-            believed = await _believe(kind, delivery, hook.secrets)
+            if len(delivery.body) > BIG_BODY:
+                return await asyncio.to_thread(_verify, kind.receiver, delivery, secrets)
+            return _verify(kind.receiver, delivery, secrets)
         except BadSignature as bad:
-            log.info("delivery_rejected", type=kind.name, integration_id=hook.integration_id, reason=bad.text)
+            integration_id = hook.integration_id if hook else None
+            log.info("delivery_rejected", type=kind.name, integration_id=integration_id, reason=bad.text)
+            if hook is not None:
+                self._inbox.tally.note(hook.integration_id, Counted.REJECTED, delivery.received_at)
             raise Refused(answers.rejected(kind.facts.rejection), Verdict.REJECTED) from None
-        if isinstance(believed, Reply):
-            return Verdict.HANDSHAKE, answers.handshake(believed)
-        stored = await self._inbox.store(_arrival(kind, hook, delivery, believed))
-        if stored is Stored.GONE:
-            self._hooks.forget(kind.name, hook_id)
-        return _acknowledge(stored, kind.facts)
+
+    async def _store_for_all(self, kind: Kind, delivery: RawDelivery, verified: Verified) -> tuple[Verdict, Answer]:
+        """A row for every integration of the account the delivery is about: all of them, or the vendor sends again."""
+        assert kind.account is not None
+        account = kind.account(delivery)
+        members = await self._hooks.of_account(kind.name, account) if account else ()
+        if not members:
+            # Somebody installed the app and connected nothing. There is nobody to keep it for, so no 2xx either.
+            log.info("delivery_unclaimed", type=kind.name, account=account, delivery_event=verified.event)
+            raise Refused(answers.UNKNOWN, Verdict.UNCLAIMED)
+        arrivals = [_arrival(kind, integration_id, delivery, verified) for integration_id in members]
+        outcomes = await asyncio.gather(*(self._inbox.store(arrival) for arrival in arrivals))
+        if Stored.GONE in outcomes:
+            self._hooks.forget_account(kind.name, account or "")
+        worst_first = (Stored.NOT, Stored.NEW, Stored.DUPLICATE, Stored.GONE)
+        return _acknowledge(min(outcomes, key=worst_first.index), kind.facts)
 
     def _kind(self, type_: str) -> Kind | None:
         """None for a type that does not exist or receives no webhooks."""
@@ -160,19 +200,19 @@ class Receiver:
             facts = connector.manifest.webhooks
             if facts is None:
                 return None
-            kept = {"content-type", *map(str.lower, facts.headers_kept)} - NEVER_KEPT
             # The registry has checked that facts come with the methods.
             receiver = cast(type[WebhookReceiver], connector)
-            kind = self._kinds[type_] = Kind(type_, receiver, facts, tuple(sorted(kept)))
+            account = connector.account if isinstance(connector, AppWebhookReceiver) else None
+            kind = self._kinds[type_] = Kind(type_, receiver, facts, account)
         return kind
 
 
 def _acknowledge(stored: Stored, facts: WebhookFacts) -> tuple[Verdict, Answer]:
     match stored:
         case Stored.NEW:
-            return Verdict.ACCEPTED, answers.accepted(facts.accepted)
+            return Verdict.ACCEPTED, answers.accepted(facts.accepted, facts.accepted_body)
         case Stored.DUPLICATE:
-            return Verdict.DUPLICATE, answers.accepted(facts.accepted)
+            return Verdict.DUPLICATE, answers.accepted(facts.accepted, facts.accepted_body)
         case Stored.GONE:
             return Verdict.REFUSED, answers.UNKNOWN
         case Stored.NOT:
@@ -225,39 +265,18 @@ def _query(scope: Any) -> dict[str, str]:
 # --- the delivery ---------------------------------------------------------------------------------------
 
 
-async def _believe(kind: Kind, delivery: RawDelivery, secrets: Secrets) -> Reply | Verified:
-    if len(delivery.body) > BIG_BODY:
-        return await asyncio.to_thread(_verify, kind.receiver, delivery, secrets)
-    return _verify(kind.receiver, delivery, secrets)
-
-
 def _verify(receiver: type[WebhookReceiver], delivery: RawDelivery, secrets: Secrets) -> Reply | Verified:
     """Raises BadSignature."""
     reply = receiver.handshake(delivery, secrets)
     return receiver.verify(delivery, secrets) if reply is None else reply
 
 
-def _arrival(kind: Kind, hook: Hook, delivery: RawDelivery, verified: Verified) -> Arrival:
-    kept = {name: _storable(delivery.headers[name]) for name in kind.kept if name in delivery.headers}
+def _arrival(kind: Kind, integration_id: str, delivery: RawDelivery, verified: Verified) -> Arrival:
     return Arrival(
-        integration_id=hook.integration_id,
-        dedupe_key=f"{hook.integration_id}:{_key(verified.key, delivery.body)}",
-        event=_storable(verified.event)[:MAX_EVENT],
-        headers=kept,
+        integration_id=integration_id,
+        dedupe_key=dedupe_key(integration_id, verified.key, delivery.body),
+        event=event_name(verified.event),
+        headers=kept_headers(delivery.headers, kind.facts.headers_kept),
         body=delivery.body,
         received_at=delivery.received_at,
     )
-
-
-def _key(key: str | None, body: bytes) -> str:
-    """What makes the delivery the same one when it comes again. An empty id is none: all would be one."""
-    if not key:
-        return hashlib.sha256(body).hexdigest()
-    if len(key) > MAX_KEY or _storable(key) != key:
-        return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    return key
-
-
-def _storable(text: str) -> str:
-    """Without what no database takes as text: NUL, and halves of surrogate pairs (JSON may hold both)."""
-    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")

@@ -3,8 +3,8 @@
 from core.models.access import ApiToken, AuditRecord, IdempotencyKey
 from core.models.agent import Agent, AgentPolicy
 from core.models.conflict import FieldConflict
-from core.models.delivery import Delivery
-from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncRun
+from core.models.delivery import Delivery, DeliveryCount
+from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncCause, SyncRun
 from core.models.operation import IdCounter, Lease, RateBudget, StreamCursor
 from core.models.outbound import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from core.models.task import Binding, Event, Task, TaskHistory, TaskVelocity
@@ -18,6 +18,7 @@ __all__ = [
     "Binding",
     "Credential",
     "Delivery",
+    "DeliveryCount",
     "Event",
     "FieldConflict",
     "IdCounter",
@@ -32,6 +33,7 @@ __all__ = [
     "ServiceLine",
     "StreamCursor",
     "Subscription",
+    "SyncCause",
     "SyncRun",
     "Task",
     "TaskHistory",

@@ -30,6 +30,14 @@ class Delivery(Base):
             postgresql_where=text("state = 'pending'"),
         ),
         Index(None, "received_at"),
+        Index(None, "integration_id", "id"),
+        Index(
+            "ix_delivery_dead",
+            "integration_id",
+            "finished_at",
+            sqlite_where=text("state = 'dead'"),
+            postgresql_where=text("state = 'dead'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
@@ -46,3 +54,23 @@ class Delivery(Base):
     error_code: Mapped[str | None] = mapped_column(Text)
     error_text: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
+
+
+class DeliveryCount(Base):
+    """What came to an integration's webhook within five minutes from `at`, and what else told of changes.
+
+    accepted    stored for the first time        duplicates  stored before
+    rejected    not believed                     missed      changes a poll found that the webhook should have told
+    recovered   deliveries that failed, found in the vendor's own log
+    """
+
+    __tablename__ = "delivery_count"
+    __table_args__ = (Index(None, "at"),)
+
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integration.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    accepted: Mapped[int] = mapped_column(default=0)
+    duplicates: Mapped[int] = mapped_column(default=0)
+    rejected: Mapped[int] = mapped_column(default=0)
+    missed: Mapped[int] = mapped_column(default=0)
+    recovered: Mapped[int] = mapped_column(default=0)

@@ -15,19 +15,25 @@ class Integration(Base):
     """INT-*: one configured connection of a workspace to a vendor account.
 
     status        active | pending_auth | error | disconnected; `status_code`/`status_text` say why
-    sync_status   healthy | degraded | failed; `sync_code`/`sync_text` say why
+    sync_status   healthy | degraded | failed; `sync_code`/`sync_text` say why: the worst of its `SyncCause`s
     hook_id       the unguessable part of its webhook URL
     config_warnings  what may be wrong with the config, as of its last comparison with the vendor: [{path, text}]
+    hook_account  whose deliveries of the operator's app are its own (an installation's id), as the vendor told
     capabilities  what its connector can do, as of the last save (names of the connector contract)
     routes        where new tasks go: [{external, service_line_id, project_id, create}], from the config
     mapping_rev   raised when the mapping or the known people change: every item is then looked at once more
     cursor        where the next pull carries on; `next_pull_at` when. Both are None until there is a first one
     deletions_confirmed  somebody says that what the next sweep misses was really deleted: its guard stands aside once
+    log_read_until  up to when the vendor's log of failed deliveries has been read; the next look is at `next_log_at`
     clock_offset  vendor's clock minus ours in ms, as last seen
     """
 
     __tablename__ = "integration"
-    __table_args__ = (Index(None, "workspace_id", "id"), Index(None, "status", "next_pull_at"))
+    __table_args__ = (
+        Index(None, "workspace_id", "id"),
+        Index(None, "status", "next_pull_at"),
+        Index(None, "type", "hook_account"),
+    )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organization.id"), index=True)
@@ -43,6 +49,7 @@ class Integration(Base):
     routes: Mapped[list[Any]]
     mapping_rev: Mapped[int] = mapped_column(default=1)
     hook_id: Mapped[str] = mapped_column(Text, unique=True)
+    hook_account: Mapped[str | None] = mapped_column(Text)
     account_id: Mapped[str | None] = mapped_column(Text)
     account_name: Mapped[str | None] = mapped_column(Text)
     sync_status: Mapped[str] = mapped_column(Text, default="healthy")
@@ -58,6 +65,8 @@ class Integration(Base):
     next_push_at: Mapped[datetime | None]
     next_inbox_at: Mapped[datetime | None]
     next_subscription_at: Mapped[datetime | None]
+    next_log_at: Mapped[datetime | None]
+    log_read_until: Mapped[datetime | None]
     clock_offset: Mapped[int] = mapped_column(default=0)
     created_by: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
@@ -95,8 +104,28 @@ class OAuthAttempt(Base):
     used_at: Mapped[datetime | None]
 
 
+class SyncCause(Base):
+    """One thing that keeps an integration from being healthy; the row goes with the cause.
+
+    cause     what is wrong, of the engine's table of causes; `code` and `text` are what people are told
+    severity  degraded | failed
+    """
+
+    __tablename__ = "sync_cause"
+
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integration.id", ondelete="CASCADE"), primary_key=True)
+    cause: Mapped[str] = mapped_column(Text, primary_key=True)
+    code: Mapped[str] = mapped_column(Text)
+    severity: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime]
+
+
 class Subscription(Base):
-    """The webhook registered at the vendor for an integration. `sealed` holds the signing secrets, newest first."""
+    """The webhook registered at the vendor for an integration. `sealed` holds the signing secrets, newest first.
+
+    `live_since` is when it was registered: what changed later should have been told by it.
+    """
 
     __tablename__ = "subscription"
 
@@ -105,6 +134,7 @@ class Subscription(Base):
     external_ids: Mapped[list[Any]]
     sealed: Mapped[str] = mapped_column(Text)
     expires_at: Mapped[datetime | None]
+    live_since: Mapped[datetime | None]
     code: Mapped[str | None] = mapped_column(Text)
     text: Mapped[str | None] = mapped_column(Text)
     updated_at: Mapped[datetime]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,9 +20,10 @@ from connectors.github import GitHubConnector
 from core import access, events, tasks, workspaces
 from core.clock import epoch_ms
 from core.db import Base
+from core.deliveries import new_row
 from core.events import Fact
 from core.ledger import Dispute, Ledger, TaskRef
-from core.models import Agent, AgentPolicy, FieldConflict, Integration, WebhookMessage
+from core.models import Agent, AgentPolicy, Delivery, FieldConflict, Integration, WebhookMessage
 from sync.runtime import Runtime
 from tests.sync.conftest import (
     Tenant,
@@ -199,7 +201,7 @@ def new_task(api: TestClient, tenant: Tenant, **fields: Any) -> dict[str, Any]:
     return created
 
 
-def delivered(rt: Runtime, tenant: Tenant) -> tuple[str, str]:
+def owed_to_webhook(rt: Runtime, tenant: Tenant) -> tuple[str, str]:
     """A webhook endpoint of the tenant's workspace, and an event that is owed to it; the ids of both."""
     with rt.db.write() as session:
         made, _secret = endpoints.create(
@@ -241,6 +243,17 @@ def disputed(rt: Runtime, tenant: Tenant, integration: Integration, winner: str 
         ledger.lost(ref, dispute)
         ledger.write(session)
         return session.scalars(select(FieldConflict.id).order_by(FieldConflict.id.desc())).first() or ""
+
+
+def delivered(rt: Runtime, integration_id: str, **changed: Any) -> int:
+    """A delivery in the integration's inbox; returns its number. Keyword arguments replace columns."""
+    now = rt.clock()
+    usual = new_row(integration_id, f"{integration_id}:k{time.monotonic_ns()}", "item.changed", {}, b"{}", now)
+    with rt.db.write() as session:
+        row = Delivery(**(usual | changed))
+        session.add(row)
+        session.flush()
+        return row.id
 
 
 def mapped(tenant: Tenant) -> dict[str, str]:

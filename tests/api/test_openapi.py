@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 import connectors.egress
 from core.models import Integration
 from sync.runtime import Runtime
-from tests.api.conftest import Tenant, delivered, disputed, error_of, mapped, new_task
+from tests.api.conftest import Tenant, delivered, disputed, error_of, mapped, new_task, owed_to_webhook
 
 CHECKS = [
     not_a_server_error,
@@ -56,6 +56,10 @@ OPERATIONS = [
     "POST /v1/integrations/{integration_id}/webhook-secret",
     "GET /v1/integrations/{integration_id}/syncs",
     "GET /v1/integrations/{integration_id}/syncs/{sync_id}",
+    "GET /v1/integrations/{integration_id}/deliveries",
+    "GET /v1/integrations/{integration_id}/deliveries/{delivery_id}",
+    "POST /v1/integrations/{integration_id}/deliveries/replay",
+    "GET /v1/integrations/{integration_id}/health",
     "GET /v1/integrations/{integration_id}/conflicts",
     "POST /v1/integrations/{integration_id}/conflicts/{conflict_id}/resolve",
     "GET /v1/integrations/{integration_id}/oauth/start",
@@ -70,8 +74,8 @@ OPERATIONS = [
     "POST /v1/webhooks/{webhook_id}/test",
     "POST /v1/webhooks/{webhook_id}/redeliver",
     "GET /v1/webhooks/{webhook_id}/deliveries",
-    "GET /v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
-    "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+    "GET /v1/webhooks/{webhook_id}/deliveries/{message_id}",
+    "POST /v1/webhooks/{webhook_id}/deliveries/{message_id}/redeliver",
     "GET /v1/events",
     "GET /v1/audit-logs",
     "GET /healthz",
@@ -90,7 +94,7 @@ def ids(api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration) 
     """Ids that exist, to reach what lies behind the 404s."""
     conflict_id = disputed(rt, tenant, integration)
     task = new_task(api, tenant, **mapped(tenant))
-    webhook_id, delivery_id = delivered(rt, tenant)
+    webhook_id, message_id = owed_to_webhook(rt, tenant)
     sync = api.post(f"/v1/integrations/{integration.id}/sync").json()["data"]
     return {
         "workspace_id": tenant.workspace.id,
@@ -100,7 +104,8 @@ def ids(api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration) 
         "sync_id": sync["sync_id"],
         "conflict_id": conflict_id,
         "webhook_id": webhook_id,
-        "delivery_id": delivery_id,
+        "message_id": message_id,
+        "delivery_id": delivered(rt, integration.id),
         "type": "toy",
     }
 

@@ -22,6 +22,7 @@ from tests.api.conftest import (
     error_of,
     make_agent,
     new_task,
+    owed_to_webhook,
     second_workspace,
     stored,
     token,
@@ -37,12 +38,15 @@ READS = {
     "integrations": "/v1/integrations?workspace_id={workspace}",
     "syncs": "/v1/integrations/{integration}/syncs",
     "a sync": "/v1/integrations/{integration}/syncs/{sync}",
+    "deliveries": "/v1/integrations/{integration}/deliveries",
+    "a delivery": "/v1/integrations/{integration}/deliveries/{delivery}",
+    "an integration's health": "/v1/integrations/{integration}/health",
     "conflicts": "/v1/integrations/{integration}/conflicts",
     "a consent": "/v1/integrations/{integration}/oauth/start",
     "a webhook": "/v1/webhooks/{webhook}",
     "webhooks": "/v1/webhooks?workspace_id={workspace}",
     "deliveries of a webhook": "/v1/webhooks/{webhook}/deliveries",
-    "a delivery of a webhook": "/v1/webhooks/{webhook}/deliveries/{delivery}",
+    "a delivery of a webhook": "/v1/webhooks/{webhook}/deliveries/{message}",
     "events": "/v1/events?workspace_id={workspace}",
     "audit logs": "/v1/audit-logs?workspace_id={workspace}",
 }
@@ -75,7 +79,9 @@ WRITES: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "a foreign webhook's secret": ("POST", "/v1/webhooks/{webhook}/rotate-secret", None),
     "a test of a foreign webhook": ("POST", "/v1/webhooks/{webhook}/test", None),
     "a redelivery": ("POST", "/v1/webhooks/{webhook}/redeliver", {"only": "failed"}),
-    "one redelivery": ("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver", None),
+    "one redelivery": ("POST", "/v1/webhooks/{webhook}/deliveries/{message}/redeliver", None),
+    "a replay": ("POST", "/v1/integrations/{integration}/deliveries/replay", {"dead": True}),
+    "a replay's plan": ("POST", "/v1/integrations/{integration}/deliveries/replay?dry_run=true", {"dead": True}),
     "a webhook secret": ("POST", "/v1/integrations/{integration}/webhook-secret", None),
 }
 
@@ -85,16 +91,17 @@ def theirs(rt: Runtime, app: FastAPI, stranger: Tenant) -> dict[str, str]:
     """Ids of everything another organization has."""
     their_client = client(app, token(rt, organization_id=stranger.organization_id, name="theirs"))
     integration = connect(rt, stranger)
-    webhook, delivery = delivered(rt, stranger)
+    webhook, message = owed_to_webhook(rt, stranger)
     return {
         "workspace": stranger.workspace.id,
         "line": stranger.line_id,
         "task": new_task(their_client, stranger)["id"],
         "integration": integration.id,
         "conflict": disputed(rt, stranger, integration),
+        "delivery": str(delivered(rt, integration.id)),
         "sync": request_sync(rt, integration.id, actor=stranger.ann_id).id,
         "webhook": webhook,
-        "delivery": delivery,
+        "message": message,
     }
 
 
@@ -121,15 +128,16 @@ def test_a_token_of_one_workspace_does_not_see_the_others(
 ) -> None:
     narrowed = caller(workspace_id=second_workspace(rt, tenant))
     integration = connect(rt, tenant)
-    webhook, delivery = delivered(rt, tenant)
+    webhook, message = owed_to_webhook(rt, tenant)
     ours = {
         "workspace": tenant.workspace.id,
         "line": tenant.line_id,
         "task": new_task(api, tenant)["id"],
         "integration": integration.id,
+        "delivery": str(delivered(rt, integration.id)),
         "sync": request_sync(rt, integration.id, actor=tenant.ann_id).id,
         "webhook": webhook,
-        "delivery": delivery,
+        "message": message,
     }
     assert error_of(narrowed.get(READS[name].format(**ours)))["code"] == "not_found"
 
@@ -155,6 +163,10 @@ NEEDED = {
     ("GET", "/v1/integrations?workspace_id={workspace}"): "integrations:read",
     ("GET", "/v1/integrations/{integration}"): "integrations:read",
     ("GET", "/v1/integrations/{integration}/syncs"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}/deliveries"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}/deliveries/{delivery}"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}/health"): "integrations:read",
+    ("POST", "/v1/integrations/{integration}/deliveries/replay"): "integrations:write",
     ("GET", "/v1/connectors"): "integrations:read",
     ("POST", "/v1/integrations"): "integrations:write",
     ("PATCH", "/v1/integrations/{integration}"): "integrations:write",
@@ -165,14 +177,14 @@ NEEDED = {
     ("GET", "/v1/webhooks"): "webhooks:read",
     ("GET", "/v1/webhooks/{webhook}"): "webhooks:read",
     ("GET", "/v1/webhooks/{webhook}/deliveries"): "webhooks:read",
-    ("GET", "/v1/webhooks/{webhook}/deliveries/{delivery}"): "webhooks:read",
+    ("GET", "/v1/webhooks/{webhook}/deliveries/{message}"): "webhooks:read",
     ("POST", "/v1/webhooks"): "webhooks:write",
     ("PATCH", "/v1/webhooks/{webhook}"): "webhooks:write",
     ("DELETE", "/v1/webhooks/{webhook}"): "webhooks:write",
     ("POST", "/v1/webhooks/{webhook}/rotate-secret"): "webhooks:write",
     ("POST", "/v1/webhooks/{webhook}/test"): "webhooks:write",
     ("POST", "/v1/webhooks/{webhook}/redeliver"): "webhooks:write",
-    ("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver"): "webhooks:write",
+    ("POST", "/v1/webhooks/{webhook}/deliveries/{message}/redeliver"): "webhooks:write",
     ("GET", "/v1/events"): "events:read",
     ("GET", "/v1/audit-logs"): "audit:read",
 }
@@ -196,7 +208,8 @@ def test_every_route_needs_its_scope(
         "integration": integration.id,
         "conflict": "CNF-26-000001",
         "webhook": "WHK-26-000001",
-        "delivery": "EVT-26-000001-WHK-26-000001",
+        "message": "EVT-26-000001-WHK-26-000001",
+        "delivery": "1",
     }
     body = BODIES.get(path)
     poor = caller(scopes=[scope for scope in SCOPES if scope != needed])
@@ -218,7 +231,7 @@ def test_every_v1_route_is_in_the_table_of_scopes(app: FastAPI) -> None:
 
 def _template(path: str) -> str:
     path = path.partition("?")[0]
-    for name in ("task", "integration", "conflict", "webhook", "delivery"):
+    for name in ("task", "integration", "conflict", "webhook", "delivery", "message"):
         path = path.replace(f"{{{name}}}", f"{{{name}_id}}")
     return path
 

@@ -11,13 +11,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy.orm import Session
 
 from core import events, ids
 from core.clock import utc_now
 from core.db import Base, Database, make_engine
 from core.events import Fact
 from core.migrations import _config, is_current, upgrade
-from core.models import Event
+from core.models import Event, Integration, Organization, SyncCause, Workspace
 
 AT_ONCE = 4
 MIGRATE = "import sys; from core.migrations import upgrade; upgrade(sys.argv[1])"
@@ -105,3 +106,59 @@ def test_events_of_before_webhooks_stay_and_are_nobodys_news(database_url: str) 
     assert told["task.created"].workspace_id == "WS-26-000001"
     assert told["task.created"].txid is None
     assert (told["task.updated"].txid is not None) == (database.dialect == "postgresql")
+
+
+def test_what_was_wrong_before_there_were_causes_becomes_a_cause_that_can_heal(database_url: str) -> None:
+    """Without it, an integration that was not healthy at the upgrade would stay so for good."""
+    upgrade(database_url)
+    was = {"INT-1": ("degraded", "sweep_guard"), "INT-2": ("failed", "rejected"), "INT-3": ("healthy", None)}
+    engine = make_engine(database_url)
+    with Session(engine) as session, session.begin():
+        _integrations(session, was)
+    _to(engine, "0004")
+    _to(engine, "head")
+    with Session(engine) as session:
+        rows = session.scalars(select(SyncCause).order_by(SyncCause.integration_id)).all()
+        found = [(row.integration_id, row.cause, row.severity, row.code) for row in rows]
+    engine.dispose()
+    assert found == [
+        ("INT-1", "sweep", "degraded", "sweep_guard"),
+        ("INT-2", "pull", "failed", "rejected"),
+    ]
+
+
+def _to(engine: Engine, revision: str) -> None:
+    config = _config()
+    with engine.execution_options(sqlite_immediate=True).begin() as connection:
+        config.attributes["connection"] = connection
+        run = command.downgrade if revision == "0004" else command.upgrade
+        run(config, revision)
+
+
+def _integrations(session: Session, was: dict[str, tuple[str, str | None]]) -> None:
+    now = utc_now()
+    session.add(Organization(id="ORG-1", name="Apex", created_at=now))
+    session.flush()
+    session.add(Workspace(id="WS-1", organization_id="ORG-1", name="Payments", settings={}, created_at=now))
+    session.flush()
+    for id_, (status, code) in was.items():
+        session.add(
+            Integration(
+                id=id_,
+                organization_id="ORG-1",
+                workspace_id="WS-1",
+                type="toy",
+                name=id_,
+                status="active",
+                config={},
+                capabilities=[],
+                routes=[],
+                hook_id=id_,
+                sync_status=status,
+                sync_code=code,
+                sync_text=code,
+                created_by="USR-1",
+                created_at=now,
+                updated_at=now,
+            )
+        )

@@ -95,13 +95,13 @@ def two_holders_of_one_lease(patch: pytest.MonkeyPatch) -> None:
 
 def apply_messages_without_their_version(patch: pytest.MonkeyPatch) -> None:
     """What a delivery says is taken for the newest state, in whatever order deliveries come."""
-    real = sync.inbound._read
+    real = sync.inbound.read
 
     def read(one, session):
         real(one, session)
         one.snapshots = [replace(task, version=task.version + 1_000) for task in one.snapshots]
 
-    patch.setattr(sync.inbound, "_read", read)
+    patch.setattr(sync.inbound, "read", read)
 
 
 def believe_messages_of_what_is_gone(patch: pytest.MonkeyPatch) -> None:

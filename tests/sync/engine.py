@@ -75,7 +75,7 @@ class Both:
     def rows(self, model: Any, *where: Any) -> list[Any]:
         """All rows of a model."""
         with self.rt.db.read() as session:
-            return list(session.scalars(select(model).where(*where).order_by(model.id)))
+            return list(session.scalars(select(model).where(*where).order_by(*model.__table__.primary_key)))
 
     def task(self, title: str | None = None) -> Task:
         """The only task, or the one with this title."""

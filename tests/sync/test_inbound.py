@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from core.models import Binding, Delivery, Task
-from simulation.toy import deliver
-from sync.failures import MAX_ATTEMPTS
-from sync.inbound import drain
+from simulation.toy import ToyConnector, deliver
+from sync.failures import MAX_ATTEMPTS, SPREAD, spread
+from sync.inbound import SUSPECT, drain
 from tests.sync.engine import Both
 
 
@@ -165,15 +165,62 @@ def test_deliveries_wait_out_an_outage_with_growing_pauses_and_are_then_worked_o
     vendor.add(title="Patient")
     vendor.fail("fetch_tasks", 503, times=3)
     both.deliver()
-    waits = []
+    waits, stretch = [], spread(timedelta(seconds=1), both.id).total_seconds()
     for _ in range(3):
         (row,) = both.rows(Delivery)
         waits.append((row.next_attempt_at - clock()).total_seconds())
         clock.now = row.next_attempt_at
         drain(runtime, both.id)
-    assert waits == [5, 10, 20]
+    assert waits == [pytest.approx(wait * stretch) for wait in (5, 10, 20)]
     assert both.rows(Delivery)[0].state == "done"
     assert both.task().title == "Patient"
+
+
+def test_what_failed_together_is_tried_together_and_integrations_do_not_come_back_all_at_once(both, vendor, clock):
+    vendor.snapshots = False
+    item = vendor.add(title="0")
+    for number in range(1, 1000):
+        vendor.edit(item.id, title=str(number))
+    vendor.fail("fetch_tasks", 503)
+    before = both.calls("fetch_tasks")
+    both.deliver()
+    assert len({row.next_attempt_at for row in both.rows(Delivery)}) == 1
+    clock.advance(seconds=7)
+    assert drain(both.rt, both.id) == 1000
+    assert both.calls("fetch_tasks") - before == 2
+    waits = {spread(timedelta(seconds=10), f"INT-26-{n:06}") for n in range(100)}
+    assert len(waits) > 50
+    assert min(waits) >= timedelta(seconds=10)
+    assert max(waits) <= timedelta(seconds=10) * (1 + SPREAD)
+
+
+class Killed(BaseException):
+    """A worker that is gone before it can write anything down."""
+
+
+def kills_whoever_reads(poison: str):
+    def parse(delivery, config):
+        if poison in delivery.body.decode():
+            raise Killed
+        return ToyConnector.parse(delivery, config)
+
+    return staticmethod(parse)
+
+
+def test_a_delivery_that_kills_every_worker_ends_dead_and_its_neighbours_are_done(both, vendor, clock, runtime):
+    runtime.registry.get("toy").parse = kills_whoever_reads("Poison")
+    vendor.add(title="Poison")
+    for number in range(3):
+        vendor.add(title=f"Good {number}")
+    for attempt in range(MAX_ATTEMPTS + SUSPECT + 5):
+        try:
+            both.deliver() if attempt == 0 else drain(runtime, both.id)
+        except Killed:
+            clock.advance(minutes=20)
+    states = {d.state: (d.error_code, d.attempts) for d in both.rows(Delivery)}
+    assert states["dead"] == ("worker_died", MAX_ATTEMPTS)
+    assert [row.title for row in both.rows(Task)] == ["Good 0", "Good 1", "Good 2"]
+    assert {row.state for row in both.rows(Delivery)} == {"done", "dead"}
 
 
 def test_a_vendors_pause_uses_up_no_attempt(both, vendor, clock):

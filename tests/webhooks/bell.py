@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from prometheus_client import CollectorRegistry
@@ -290,13 +290,15 @@ class Door:
         self.counted = CollectorRegistry()
         metrics = Metrics(self.counted)
         self.inbox = Inbox(self.db, ring or self.rings.append, metrics, **inbox)
-        self.hooks = Hooks(self.db, VAULT, settings(), monotonic=lambda: self.seconds)
+        self.clock = lambda: NOW + timedelta(seconds=self.seconds)
+        self.registry = registry()
+        self.hooks = Hooks(self.db, VAULT, settings(), clock=self.clock, monotonic=lambda: self.seconds)
         self.receiver = Receiver(
-            registry=registry(),
+            registry=self.registry,
             hooks=self.hooks,
             inbox=self.inbox,
             metrics=metrics,
-            clock=lambda: NOW,
+            clock=self.clock,
             bodies=bodies,
         )
         self.runner = asyncio.Runner()

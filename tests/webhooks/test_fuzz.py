@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.webhooks.bell import PATH, Door, ask, sign, stored_count
+
+EXAMPLES = int(os.environ.get("TURNBUCKLE_FUZZ_REQUESTS", "2000"))
+"""Requests; a long run (100,000) takes a few minutes."""
 
 ANSWERS = {202, 400, 401, 404, 405, 413, 415}
 
@@ -38,7 +42,9 @@ requests = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=2000, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(request=requests, signed=st.booleans())
 def test_no_request_is_a_fault(door: Door, request: dict[str, Any], signed: bool) -> None:
     if signed:

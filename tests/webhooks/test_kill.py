@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import random
 import sys
 import threading
 import time
@@ -18,6 +19,9 @@ from tests.services.process import ServiceProcess, free_port
 from tests.webhooks.bell import PATH, signed, stored_keys
 
 SENDERS = 24
+
+LOADS = (0.35, 0.6, 0.45)
+"""Seconds of load before each kill: the process dies at whatever point of its work it is at then."""
 
 
 class Vendor:
@@ -83,11 +87,15 @@ def test_kill_9_under_load_loses_nothing_acknowledged_and_stores_nothing_twice(b
     vendor = Vendor(port)
     command = [sys.executable, "-m", "tests.webhooks.serve", bell_postgres_url, str(port)]
     with ServiceProcess(command, ready=f"http://127.0.0.1:{port}/webhooks/", name="web") as web:
-        for kill in (kill_at_any_moment, kill_before_the_commit):
+        for load in LOADS:
             with vendor.sending():
-                time.sleep(0.5)
-                kill(web, db)
+                time.sleep(load * random.uniform(0.5, 1.5))  # a moment nobody chose
+                kill_at_any_moment(web, db)
             web.start()
+        with vendor.sending():
+            time.sleep(0.3)
+            kill_before_the_commit(web, db)
+        web.start()
         # What the vendor does not know of, it sends again; and some of what it does know of, too.
         connection = http.client.HTTPConnection("127.0.0.1", port)
         known = set(itertools.islice(vendor.acknowledged, 20))

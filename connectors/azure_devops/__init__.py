@@ -1,0 +1,1 @@
+"""Azure DevOps: so far only its webhook scheme."""

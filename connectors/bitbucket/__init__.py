@@ -1,0 +1,1 @@
+"""Bitbucket: so far only its webhook scheme."""

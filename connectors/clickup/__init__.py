@@ -1,0 +1,1 @@
+"""ClickUp: so far only its webhook scheme."""

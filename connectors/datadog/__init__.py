@@ -1,0 +1,1 @@
+"""Datadog: so far only its webhook scheme."""

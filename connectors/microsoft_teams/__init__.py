@@ -1,0 +1,1 @@
+"""Microsoft Teams: so far only its webhook scheme."""

@@ -1,0 +1,1 @@
+"""Slack: so far only its webhook scheme."""

@@ -1,0 +1,1 @@
+"""SonarCloud: so far only its webhook scheme."""
