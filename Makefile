@@ -49,7 +49,7 @@ simulate: $(READY) ## play many schedules of edits and failures (SCHEDULES, SEED
 check: $(READY) ## lint, formatting, types and the import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy $(ROOMS) $(wildcard tests/services)
+	@$(BIN)/mypy $(ROOMS) $(wildcard tests/services) examples/plank/turnbuckle_plank
 	@$(BIN)/lint-imports
 
 bench: $(READY) ## measure the hot paths side by side

@@ -168,7 +168,7 @@ class TrackerSandbox(Sandbox):
 
     def error_reply(self, error: VendorError) -> Reply:
         """An error in the vendor's own shape."""
-        return Reply(error.status, {"error": {"code": error.code or str(error.status), "message": error.text}})
+        return Reply(error.status, {"message": error.text})
 
     def rate_headers(self, window: Window) -> dict[str, str]:
         """What is said about the rate limit."""
