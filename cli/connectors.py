@@ -5,14 +5,13 @@ from __future__ import annotations
 import typer
 
 from cli.output import Json, note, print_json, print_table
+from cli.scaffold.command import new
 from connectors.registry import Registry
 
 app = typer.Typer(no_args_is_help=True, help="Connectors: the vendors that can be connected.")
 
 
-@app.callback()
-def _group() -> None:
-    """Makes `list` a subcommand although it is the only one."""
+app.command("new")(new)
 
 
 @app.command("list")
