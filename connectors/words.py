@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
-from connectors.contract import Priority, RemoteValue, Status
+from connectors.contract import Priority, RemoteUser, RemoteValue, Status, TaskChanges
 
 T = TypeVar("T", Status, Priority)
 
@@ -26,7 +26,7 @@ class Words(Generic[T]):
 
     def __init__(self, usual: Mapping[str, T], default: T, read: Mapping[str, T], written: Mapping[T, str]) -> None:
         self._default: T = default
-        self._written: Mapping[T, str] = written
+        self._written: dict[str, str] = {value.value: word for value, word in written.items()}
         self._words = tuple(usual)
         self._known: dict[str, T] = {folded(word): value for word, value in usual.items()}
         self._known |= {folded(word): value for value, word in written.items()}
@@ -36,9 +36,9 @@ class Words(Generic[T]):
         """What a word means; several are one thing's id and name, of which the first that is known counts."""
         return next((self._known[folded(word)] for word in words if folded(word) in self._known), self._default)
 
-    def there(self, value: T) -> str | None:
-        """The vendor's word to write; None when no word means this value."""
-        return self._written.get(value) or next((word for word in self._words if self.here(word) is value), None)
+    def there(self, value: str) -> str | None:
+        """The vendor's word to write for a value of ours; None when no word means it."""
+        return self._written.get(value) or next((word for word in self._words if self.here(word) == value), None)
 
     def read(self, *words: str) -> RemoteValue:
         """A word as a field of an item: `there` is `word:ours`, so that it changes whenever its meaning does."""
@@ -55,3 +55,24 @@ class Words(Generic[T]):
             if self.here(word) is not value:
                 read = f"{field}_map reads it as {self.here(word).value}"
                 raise ValueError(f"{field}_out writes {value.value} as {word!r}, but {read}; make them agree")
+
+
+FieldWords = Mapping[str, "Words[Status] | Words[Priority]"]
+"""Field -> its words: `status`, `priority`, or both."""
+
+
+def written(changes: TaskChanges, words: FieldWords) -> dict[str, str | None]:
+    """Field -> what to write there: the vendor's word, a person's id, or the text as it is."""
+    return {name: _written(value, words.get(name)) for name, value in changes.items()}
+
+
+def sent(changes: TaskChanges, words: FieldWords) -> dict[str, str | None]:
+    """Field -> its `there` once the item holds what was written, for `TaskWritten.sent`."""
+    there = written(changes, words)
+    return {name: words[name].read(str(word)).there if name in words else word for name, word in there.items()}
+
+
+def _written(value: str | RemoteUser | None, words: Words[Status] | Words[Priority] | None) -> str | None:
+    if words is not None:
+        return words.there(str(value))
+    return value.id if isinstance(value, RemoteUser) else value

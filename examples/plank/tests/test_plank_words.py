@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 from turnbuckle_plank.config import LANES, URGENCIES, PlankConfig
-from turnbuckle_plank.mapping import fields, sent
+from turnbuckle_plank.mapping import fields
 
 from connectors.contract import Priority, Status
+from connectors.words import sent
 
 
 def config(**more: object) -> PlankConfig:
@@ -23,7 +24,7 @@ def test_every_word_there_has_a_meaning_and_every_value_here_a_word() -> None:
 def test_what_is_written_reads_back_as_what_was_meant(status: Status) -> None:
     lane = fields({"status": status.value}, config())["lane"]
     assert config().lanes.read(lane).here == status.value
-    assert sent({"status": status.value}, config())["status"] == config().lanes.read(lane).there
+    assert sent({"status": status.value}, config().words)["status"] == config().lanes.read(lane).there
 
 
 def test_a_lane_of_ones_own_can_be_mapped_both_ways() -> None:
