@@ -10,7 +10,7 @@ READY   := .venv/.ready
 ROOMS   := $(wildcard core connectors sync webhooks intelligence agents api sandbox simulation cli)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test simulate check bench fmt lock clean
+.PHONY: help .venv demo test simulate check bench docs fmt lock clean
 
 help: ## show this help
 	@echo "Turnbuckle"
@@ -54,6 +54,9 @@ check: $(READY) ## lint, formatting, types and the import rules
 
 bench: $(READY) ## measure the hot paths side by side
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(READY) ## write docs/reference anew from the docstrings
+	@$(BIN)/python -m tools.reference
 
 fmt: $(READY) ## fix what lint and formatting can fix by themselves
 	@$(BIN)/ruff check --fix-only .
