@@ -7,17 +7,20 @@ import os
 import subprocess
 import sys
 import sysconfig
+import urllib.error
 import urllib.request
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.scaffold.filling import filled
 from cli.scaffold.package import FILES, NEEDS, contents, planned
 from connectors.contract import CAPABILITIES
+from sandbox.vendor import API_TOKEN
 from tests.cli.conftest import Turnbuckle
-from tests.services.process import ServiceProcess, free_port
+from tests.services.process import ServiceProcess, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 FULL = "task_source,task_sink,users,webhooks,webhook_subscriptions"
@@ -138,17 +141,69 @@ def test_from_nothing_to_a_connector_that_turnbuckle_up_offers(home: Path) -> No
     run(*cli, "simulate", "--vendor", "acme", "--schedules", "5", cwd=home)
 
     run(*cli, "db", "upgrade", cwd=home)
-    made_up = json.loads(run(*cli, "workspace", "create", "W", "--organization", "O", "--json", cwd=home))
-    issue = ["token", "create", "--workspace", made_up["workspace_id"], "--json"]
-    token = json.loads(run(*cli, *issue, cwd=home))["token"]
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    env = {"TURNBUCKLE_DATABASE_URL": f"sqlite:///{home / 'turnbuckle.db'}"}
-    with ServiceProcess([str(arg) for arg in cli] + ["up", "--port", str(port)], env=env, ready=f"{url}/readyz"):
-        assert "acme" in _offered(url, token)
+    create = ["workspace", "create", "W", "--organization", "O", "--service-line", "Backend", "--json"]
+    workspace = json.loads(run(*cli, *create, cwd=home))
+    there, here = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    vendor = ["sandbox", "of", "turnbuckle_acme.fake:AcmeSandbox", "--plant", "3", "--port", there.rpartition(":")[2]]
+    up = ["cli", "up", "--port", here.rpartition(":")[2]]
+    env = {
+        "TURNBUCKLE_DATABASE_URL": f"sqlite:///{home / 'turnbuckle.db'}",
+        "TURNBUCKLE_VENDOR_ENDPOINTS": json.dumps({"acme": {"api": there}}),
+        "TURNBUCKLE_EGRESS_ALLOW": '["127.0.0.1/32"]',
+    }
+    with (
+        ServiceProcess([str(python), "-m", *vendor], ready=f"{there}/_control/state", name="acme"),
+        ServiceProcess([str(python), "-m", *up], env=env, ready=f"{here}/readyz", name="up"),
+    ):
+        api = Api(here, workspace["workspace_id"], _token(cli, workspace["workspace_id"], home))
+        assert "acme" in [connector["type"] for connector in api.call("/v1/connectors")]
+        _two_way(api, Api(there, "", ""), workspace["service_line_ids"][0])
 
 
-def _offered(url: str, token: str) -> list[str]:
-    request = urllib.request.Request(f"{url}/v1/connectors", headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return [connector["type"] for connector in json.load(answer)["data"]]
+class Api:
+    """An HTTP API that speaks JSON."""
+
+    def __init__(self, url: str, workspace_id: str, token: str) -> None:
+        self._url, self.workspace_id, self._token = url, workspace_id, token
+
+    def call(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """GET, or POST a body; what is in the envelope, where there is one."""
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self._url + path, data, headers), timeout=10) as answer:
+                said = json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path}: {error.code} {error.read().decode()}") from None
+        return said.get("data", said)
+
+
+def _token(cli: list[Any], workspace_id: str, home: Path) -> str:
+    made = json.loads(run(*cli, "token", "create", "--workspace", workspace_id, "--json", cwd=home))
+    return str(made["token"])
+
+
+def _two_way(turnbuckle: Api, acme: Api, line_id: str) -> None:
+    """Items become tasks, an edit there is heard by webhook, and a task made here becomes an item."""
+    workspace_id = turnbuckle.workspace_id
+
+    def titles() -> set[str]:
+        return {task["title"] for task in turnbuckle.call(f"/v1/tasks?workspace_id={workspace_id}")}
+
+    def items() -> dict[str, str]:
+        return {item["key"]: item["title"] for item in acme.call("/_control/state")["items"]}
+
+    integration = {
+        "workspace_id": workspace_id,
+        "type": "acme",
+        "name": "Acme",
+        "config": {"projects": [{"external": "ALPHA", "service_line_id": line_id}]},
+        "credentials": {"api_token": API_TOKEN},
+    }
+    turnbuckle.call("/v1/integrations", integration)
+    wait_until(lambda: len(titles()) == 3, what="the first sync")
+    wait_until(lambda: acme.call("/_control/state")["webhooks"], what="the webhook")
+    acme.call("/_control/act", {"as": "Ann Archer", "do": "edit", "item": "ALPHA-1", "title": "Edited there"})
+    wait_until(lambda: "Edited there" in titles(), what="the edit there")
+    turnbuckle.call("/v1/tasks", {"workspace_id": workspace_id, "service_line_id": line_id, "title": "Made here"})
+    wait_until(lambda: "Made here" in items().values(), what="the task made here")
