@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
@@ -18,7 +17,7 @@ import httpx
 from pydantic import SecretStr, ValidationError
 
 from connectors.contract import TASK_FIELDS, Config, Connector, Context, Credentials, Hint, RawDelivery, Snapshot
-from connectors.http import HttpClient, Transport, Unlimited, WireRequest, WireResponse
+from connectors.http import HttpClient, Transport, Unlimited
 from core.settings import OAuthApp
 from sandbox.calls import CallLog
 from sandbox.faults import FaultPlan
@@ -28,6 +27,7 @@ from sandbox.tracker import Item as TrackerItem
 from sandbox.vendor import API_TOKEN, CLIENT_ID, CLIENT_SECRET, WRONG_TOKEN, TrackerSandbox
 from simulation.machine import Machine, VirtualClock
 from simulation.schedule import Conditions
+from simulation.surroundings import Caught, Dated, SkewedClock
 from simulation.vendor import PEOPLE, Change, Item
 
 NAMES = {"Ann Archer": "ann", "Bob Baker": "bob", "Cleo Carter": "eve"}
@@ -35,55 +35,6 @@ NAMES = {"Ann Archer": "ann", "Bob Baker": "bob", "Cleo Carter": "eve"}
 
 EDITOR = "Bob Baker"
 """Who does what people do there."""
-
-
-class SkewedClock:
-    """A vendor's clock: ours, and something more."""
-
-    def __init__(self, ours: VirtualClock) -> None:
-        self._ours = ours
-        self.skew = timedelta(0)
-
-    def now(self) -> datetime:
-        """What the vendor's clock says."""
-        return self._ours() + self.skew
-
-    def advance(self, seconds: float) -> datetime:
-        """It does not move by itself."""
-        return self.now()
-
-    async def sleep(self, seconds: float) -> None:
-        """Answers come at once."""
-
-    def on_advance(self, callback: Any) -> None:
-        """Nobody has to be told."""
-
-
-class Caught:
-    """Takes the webhooks instead of HTTP."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-        self.deliveries: list[RawDelivery] = []
-
-    def send(self, url: str, headers: dict[str, str], body: bytes) -> int:
-        """It is under way; the simulator's network decides what becomes of it."""
-        named = {name.lower(): value for name, value in headers.items()}
-        self.deliveries.append(RawDelivery(named, body, self._clock()))
-        return 200
-
-
-class Dated(Transport):
-    """The sandbox with the `Date` that a server in front of it puts into every answer."""
-
-    def __init__(self, inner: Transport, clock: SkewedClock) -> None:
-        self._inner, self._clock = inner, clock
-
-    def handle_request(self, request: WireRequest) -> WireResponse:
-        """Answer one request."""
-        response = self._inner.handle_request(request)
-        response.headers["Date"] = format_datetime(self._clock.now(), usegmt=True)
-        return response
 
 
 class SandboxSide:
