@@ -93,6 +93,15 @@ def test_a_planned_failure_looks_like_the_vendors(vendor: Plain, client: httpx.C
     assert client.get("/items").status_code == 200
 
 
+def test_calls_to_one_address_are_told_apart_where_the_vendor_has_only_one(vendor: Plain, client: httpx.Client) -> None:
+    vendor.faults.add("error", status=500, operation="issueUpdate")
+    answers = [client.post("/graphql", json={"operationName": name}) for name in ("issues", "issueUpdate", "issues")]
+    assert [answer.status_code for answer in answers] == [200, 500, 200]
+    assert vendor.calls.counts() == {"issues": 2, "issueUpdate": 1}
+    assert client.post("/graphql", content=b"{").status_code == 400
+    assert vendor.calls.count("graphql") == 1
+
+
 # --- limits -------------------------------------------------------------------------------------------
 
 
