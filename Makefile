@@ -10,7 +10,7 @@ READY   := .venv/.ready
 ROOMS   := $(wildcard core connectors sync webhooks intelligence agents api sandbox simulation cli)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test simulate check bench fmt lock clean
+.PHONY: help .venv demo test simulate check bench docs fmt lock clean
 
 help: ## show this help
 	@echo "Turnbuckle"
@@ -49,11 +49,14 @@ simulate: $(READY) ## play many schedules of edits and failures (SCHEDULES, SEED
 check: $(READY) ## lint, formatting, types and the import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy $(ROOMS) $(wildcard tests/services)
+	@$(BIN)/mypy $(ROOMS) $(wildcard tests/services) examples/plank/turnbuckle_plank
 	@$(BIN)/lint-imports
 
 bench: $(READY) ## measure the hot paths side by side (ARGS=pull, ARGS=front_door)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(READY) ## write docs/reference anew from the docstrings
+	@$(BIN)/python -m tools.reference
 
 fmt: $(READY) ## fix what lint and formatting can fix by themselves
 	@$(BIN)/ruff check --fix-only .

@@ -6,11 +6,13 @@ import typer
 
 from cli.conformance import check
 from cli.output import Json, note, print_json, print_table
+from cli.scaffold.command import new
 from connectors.registry import Registry
 
 app = typer.Typer(no_args_is_help=True, help="Connectors: the vendors that can be connected.")
 
 app.command()(check)
+app.command()(new)
 
 
 @app.command("list")

@@ -168,6 +168,10 @@ class TaskDraft:
     priority: Priority
     assignee: RemoteUser | None = None
 
+    def changes(self) -> TaskChanges:
+        """Every field of the draft, as an update would have them."""
+        return {name: getattr(self, name) for name in TASK_FIELDS}
+
 
 TaskChanges = Mapping[str, "str | RemoteUser | None"]
 """Field -> new value in the platform's words; `assignee` is a RemoteUser or None (unassign)."""

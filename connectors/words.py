@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
-from connectors.contract import Priority, RemoteValue, Status
+from connectors.contract import Priority, Rejected, RemoteUser, RemoteValue, Status, TaskChanges, VendorValue
 
 T = TypeVar("T", Status, Priority)
 
@@ -38,7 +38,7 @@ class Words(Generic[T]):
         told_apart: Sequence[T] = (),
     ) -> None:
         self._default: T = default
-        self._written: Mapping[T, str] = written
+        self._written: dict[str, str] = {value.value: word for value, word in written.items()}
         self._words = tuple(usual)
         self._usual: dict[str, T] = {folded(word): value for word, value in usual.items()}
         self._read: dict[str, T] = {folded(word): value for word, value in read.items()}
@@ -57,25 +57,18 @@ class Words(Generic[T]):
         """What a thing means."""
         return self.told(*words) or _first(self._usual, words) or self._default
 
-    def there(self, value: T) -> str | None:
-        """The vendor's word to write; None when no word means this value."""
-        return self._written.get(value) or next((word for word in self._words if self.here(word) is value), None)
+    def there(self, value: str) -> str | None:
+        """The vendor's word to write for a value of ours; None when no word means it."""
+        return self._written.get(value) or next((word for word in self._words if self.here(word) == value), None)
 
     def read(self, *words: str) -> RemoteValue:
         """A thing as a field of an item: `there` is `word:ours`, so that it changes whenever its meaning does."""
         here = self.here(*words)
         return RemoteValue(here.value, f"{words[0]}:{here.value}")
 
-    def prove(self, field: str) -> None:
-        """Every value of ours can be written, and what is written reads back as that value. Raises ValueError, for a
-        config's validator."""
-        for value in type(self._default):
-            word = self.there(value)
-            if word is None:
-                raise ValueError(f"nothing is written for {value.value}: name the vendor's word in {field}_out")
-            if self.here(word) is not value:
-                read = f"{field}_map reads it as {self.here(word).value}"
-                raise ValueError(f"{field}_out writes {value.value} as {word!r}, but {read}; make them agree")
+    def values(self) -> list[VendorValue]:
+        """The usual words and what each means, for the `Vocabulary` of a vendor that has the same ones everywhere."""
+        return [VendorValue(word, word, self.here(word).value) for word in self._words]
 
 
 def _first(known: Mapping[str, T], words: Sequence[str]) -> T | None:
@@ -85,3 +78,30 @@ def _first(known: Mapping[str, T], words: Sequence[str]) -> T | None:
 def names(word: str, *words: str) -> bool:
     """Whether a word of the config means the thing with these words."""
     return folded(word) in map(folded, words)
+
+
+FieldWords = Mapping[str, "Words[Status] | Words[Priority]"]
+"""Field -> its words: `status`, `priority`, or both."""
+
+
+def written(changes: TaskChanges, words: FieldWords) -> dict[str, str | None]:
+    """Field -> what to write there: the vendor's word, a person's id, or the text as it is.
+
+    Raises Rejected, naming the field, where no word means the value.
+    """
+    return {name: _written(name, value, words.get(name)) for name, value in changes.items()}
+
+
+def sent(changes: TaskChanges, words: FieldWords) -> dict[str, str | None]:
+    """Field -> its `there` once the item holds what was written, for `TaskWritten.sent`."""
+    there = written(changes, words)
+    return {name: words[name].read(str(word)).there if name in words else word for name, word in there.items()}
+
+
+def _written(name: str, value: str | RemoteUser | None, words: Words[Status] | Words[Priority] | None) -> str | None:
+    if words is None:
+        return value.id if isinstance(value, RemoteUser) else value
+    word = words.there(str(value))
+    if word is None:
+        raise Rejected(f"No {name} there means {value}: name the one to write in {name}_out.", name)
+    return word

@@ -82,12 +82,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Operation:
-    """One endpoint: its name (used by faults and the call log), method, path template and handler."""
+    """One endpoint: its name (used by faults and the call log), method, path template and handler. Where one address
+    serves many operations (GraphQL), `named` tells a call's own name from its body."""
 
     name: str
     method: str
     path: str
     handler: Callable[[Call], Reply]
+    named: Callable[[bytes], str] | None = None
 
 
 class Vendor(Protocol):
@@ -164,8 +166,9 @@ async def _call(operation: Operation, request: Request) -> Call:
     queries: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         queries.setdefault(name, []).append(value)
+    body = await request.body()
     return Call(
-        operation=operation.name,
+        operation=_name_of(operation, body),
         method=request.method,
         path=request.url.path,
         base_url=str(request.base_url).rstrip("/"),
@@ -174,8 +177,16 @@ async def _call(operation: Operation, request: Request) -> Call:
         queries=queries,
         query_string=request.url.query,
         headers=request.headers,
-        body=await request.body(),
+        body=body,
     )
+
+
+def _name_of(operation: Operation, body: bytes) -> str:
+    """The call's own name; the endpoint's where the body says none."""
+    try:
+        return operation.named(body) if operation.named else operation.name
+    except ValueError:  # no JSON: the handler will say so
+        return operation.name
 
 
 async def _run(vendor: Vendor, operation: Operation, call: Call, connected: bool) -> Response:

@@ -25,8 +25,8 @@ from sandbox.jira import CLIENT_ID, CLIENT_SECRET, Issue, JiraSandbox, Person, a
 from sandbox.jira.model import SiteEvent
 from sandbox.jira.seed import SERVICE_ACCOUNT
 from simulation.machine import Machine, VirtualClock
-from simulation.sandboxside import Caught, Dated, SkewedClock
 from simulation.schedule import Conditions
+from simulation.surroundings import Caught, Dated, SkewedClock
 from simulation.vendor import PEOPLE, Change, Item
 
 URL = "http://jira"

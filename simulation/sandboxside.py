@@ -6,19 +6,18 @@ statuses and priorities there read here, in which header a delivery's id is, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 
 import httpx
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
-from connectors.contract import TASK_FIELDS, Connector, Hint, RawDelivery, Snapshot
-from connectors.http import Transport, WireRequest, WireResponse
+from connectors.contract import TASK_FIELDS, Config, Connector, Context, Credentials, Hint, RawDelivery, Snapshot
+from connectors.http import HttpClient, Transport, Unlimited
 from core.settings import OAuthApp
 from sandbox.calls import CallLog
 from sandbox.faults import FaultPlan
@@ -28,6 +27,7 @@ from sandbox.tracker import Item as TrackerItem
 from sandbox.vendor import API_TOKEN, CLIENT_ID, CLIENT_SECRET, WRONG_TOKEN, TrackerSandbox
 from simulation.machine import Machine, VirtualClock
 from simulation.schedule import Conditions
+from simulation.surroundings import Caught, Dated, SkewedClock
 from simulation.vendor import PEOPLE, Change, Item
 
 NAMES = {"Ann Archer": "ann", "Bob Baker": "bob", "Cleo Carter": "eve"}
@@ -35,55 +35,6 @@ NAMES = {"Ann Archer": "ann", "Bob Baker": "bob", "Cleo Carter": "eve"}
 
 EDITOR = "Bob Baker"
 """Who does what people do there."""
-
-
-class SkewedClock:
-    """A vendor's clock: ours, and something more."""
-
-    def __init__(self, ours: VirtualClock) -> None:
-        self._ours = ours
-        self.skew = timedelta(0)
-
-    def now(self) -> datetime:
-        """What the vendor's clock says."""
-        return self._ours() + self.skew
-
-    def advance(self, seconds: float) -> datetime:
-        """It does not move by itself."""
-        return self.now()
-
-    async def sleep(self, seconds: float) -> None:
-        """Answers come at once."""
-
-    def on_advance(self, callback: Any) -> None:
-        """Nobody has to be told."""
-
-
-class Caught:
-    """Takes the webhooks instead of HTTP."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-        self.deliveries: list[RawDelivery] = []
-
-    def send(self, url: str, headers: dict[str, str], body: bytes) -> int:
-        """It is under way; the simulator's network decides what becomes of it."""
-        named = {name.lower(): value for name, value in headers.items()}
-        self.deliveries.append(RawDelivery(named, body, self._clock()))
-        return 200
-
-
-class Dated(Transport):
-    """The sandbox with the `Date` that a server in front of it puts into every answer."""
-
-    def __init__(self, inner: Transport, clock: SkewedClock) -> None:
-        self._inner, self._clock = inner, clock
-
-    def handle_request(self, request: WireRequest) -> WireResponse:
-        """Answer one request."""
-        response = self._inner.handle_request(request)
-        response.headers["Date"] = format_datetime(self._clock.now(), usegmt=True)
-        return response
 
 
 class SandboxSide:
@@ -111,6 +62,33 @@ class SandboxSide:
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:
         self._ours = clock
         self.load(None)
+
+    # --- outside of worlds: for an author's own tests ---
+
+    @classmethod
+    def alone(cls) -> Self:
+        """A side with a clock of its own."""
+        clock = VirtualClock()
+        return cls(clock, Machine(clock))
+
+    def connected(self, credentials: Mapping[str, Any] | None = None, **config: Any) -> Any:
+        """The connector as the engine would make it, calling the sandbox: with the side's credentials and config
+        unless others are given."""
+        facts = self.connector_class.manifest
+        given = dict(self.api_token() if credentials is None else credentials)
+        context = Context(
+            config=self.made_config(**config),
+            credentials=_first_that_fits(facts.credentials.values(), given),
+            http=HttpClient(transport=self.transport, budget=Unlimited(), now=self._ours),
+            endpoints=dict.fromkeys(facts.endpoints, self.sandbox.url),
+            now=self._ours,
+        )
+        return self.connector_class(context)
+
+    def made_config(self, **config: Any) -> Config:
+        """The config with both containers mapped, and with what is given."""
+        projects = [{"external": container} for container in self.containers]
+        return self.connector_class.manifest.config.model_validate({"projects": projects, **self.config(), **config})
 
     # --- what a vendor may have otherwise ---
 
@@ -233,11 +211,9 @@ class SandboxSide:
         return any(item not in self.sandbox.tracker.items for item in self._told_of(delivery))
 
     def _told_of(self, delivery: RawDelivery) -> list[str]:
-        config = self.connector_class.manifest.config.model_validate(
-            {"projects": [{"external": container} for container in self.containers], **self.config()}
-        )
         told = []
-        for signal in self.connector_class.parse(delivery, config):  # type: ignore[attr-defined]  # a receiver
+        signals = self.connector_class.parse(delivery, self.made_config())  # type: ignore[attr-defined]  # a receiver
+        for signal in signals:
             if isinstance(signal, Snapshot):
                 told.append(signal.task.external_id)
             elif isinstance(signal, Hint):
@@ -381,3 +357,13 @@ class SandboxSide:
         if item.priority is None:
             return self.priority_names.get("", None)
         return self.priority_names[self.sandbox.tracker.priorities[item.priority].name]
+
+
+def _first_that_fits(models: Iterable[type[Credentials]], given: Mapping[str, Any]) -> Credentials:
+    """The credentials in the first mode that takes them, as the engine chooses it. Raises ValueError."""
+    for model in models:
+        try:
+            return model.model_validate(given)
+        except ValidationError:
+            continue
+    raise ValueError("no credentials model of the manifest takes these credentials")

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from connectors.contract import RawDelivery, Snapshot, WebhookReceiver
+from connectors.contract import RawDelivery, Snapshot, WebhookReceiver, capabilities
 from connectors.http import WireResponse
 from core import tasks
 from core.bulk import insert_new
@@ -65,6 +65,7 @@ class World:
     def __post_init__(self) -> None:
         self.beginning: Beginning = self.stage.begin(self.schedule.conditions)
         self.vendor = self.stage.vendor
+        self.hears = "webhooks" in capabilities(self.stage.runtime.registry.get(self.vendor.name))
         self.clock = self.stage.clock
         self.integration_id = self.beginning.integration_id
         machine = self.stage.machine
@@ -104,9 +105,19 @@ class World:
 
     def _outside(self, work: Callable[[], None]) -> None:
         """What is no worker's doing, though one may be interrupted by it."""
+        before = self.vendor.happened()
         with self.stage.machine.process(Process("outside")):
             work()
         self.air += self.vendor.sent()
+        if not self.hears:
+            self._unheard(before)
+
+    def _unheard(self, before: int) -> None:
+        """What happened there since then, of which a vendor without webhooks tells nobody: a poll finds it, and a
+        sweep what was deleted."""
+        for change in self.vendor.journal()[before:]:
+            self.needs_poll = True
+            self.needs_sweep |= change.after is None
 
     def _run(self, name: str, interrupts: tuple[Interrupt, ...], work: Callable[[Runtime], object]) -> None:
         """Run our code as a process of its own."""

@@ -144,15 +144,7 @@ class ToyConnector:
     # --- TaskSink ---
 
     def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
-        fields = self._there(
-            {
-                "title": draft.title,
-                "description": draft.description,
-                "status": draft.status,
-                "priority": draft.priority,
-                "assignee": draft.assignee,
-            }
-        )
+        fields = self._there(draft.changes())
         taken, refused = self._taken(fields)
         item = self._call("create_task", lambda: self.vendor.add(draft.container, create_key=create_key, **taken))
         return TaskWritten(self._remote(item), self._sent(taken), refused)

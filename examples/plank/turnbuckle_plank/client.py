@@ -101,8 +101,8 @@ class PlankClient:
         return self._call("GET", "/hooks").decode(list[Hook])
 
     def register(self, url: str, secret: str) -> Hook:
-        """Register a webhook for all that happens to cards."""
-        return self._call("POST", "/hooks", json={"url": url, "secret": secret}).decode(Hook)
+        """Register a webhook for all that happens to cards, or change the secret of the one with this address."""
+        return self._call("PUT", "/hooks", json={"url": url, "secret": secret}).decode(Hook)
 
     def unregister(self, hook_id: str) -> None:
         """Remove a webhook; one already gone is fine."""

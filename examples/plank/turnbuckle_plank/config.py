@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
 from connectors.contract import Credentials, Priority, Status, TaskSyncConfig
-from connectors.words import Words
+from connectors.words import FieldWords, Words
 
 LANES = {
     "ideas": Status.BACKLOG,
@@ -33,11 +32,10 @@ class PlankConfig(TaskSyncConfig):
         """Urgencies <-> priorities."""
         return Words(URGENCIES, Priority.MEDIUM, self.priority_map, self.priority_out)
 
-    @model_validator(mode="after")
-    def _words_are_stable(self) -> Self:
-        self.lanes.prove("status")
-        self.urgencies.prove("priority")
-        return self
+    @property
+    def words(self) -> FieldWords:
+        """The words of both fields."""
+        return {"status": self.lanes, "priority": self.urgencies}
 
 
 class PlankCredentials(Credentials):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import SecretStr
 
+from connectors import words
 from connectors.contract import (
     Account,
     Context,
@@ -20,13 +21,12 @@ from connectors.contract import (
     RemoteUser,
     Reply,
     Secrets,
-    Signal,
     Subscription,
     TaskChanges,
     TaskDraft,
     TaskPage,
     TaskWritten,
-    Verified,
+    Vocabulary,
 )
 from turnbuckle_plank import mapping, webhook
 from turnbuckle_plank.client import Page, PlankClient
@@ -54,9 +54,10 @@ class PlankConnector:
     def changed_tasks(self, cursor: Cursor | None) -> Iterator[TaskPage]:
         """Cards by the number of their last change. A board that is new in the config makes us read all of them."""
         known = cursor is not None and set(self._boards) <= set(cursor["boards"])
-        for page in self._pages(cursor["since"] if cursor and known else 0):
+        since = cursor["since"] if cursor and known else 0
+        for page in self._pages(since):
+            since = page.cards[-1].seq if page.cards else since
             tasks = [mapping.task(card, self._config) for card in page.cards]
-            since = page.cards[-1].seq if page.cards else cursor["since"] if cursor and known else 0
             yield TaskPage(tasks, {"since": since, "boards": self._boards}, page.total)
 
     def _pages(self, since: int) -> Iterator[Page]:
@@ -85,15 +86,9 @@ class PlankConnector:
 
     def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
         """One POST; the key is the card's reference."""
-        changes: TaskChanges = {
-            "title": draft.title,
-            "description": draft.description,
-            "status": draft.status,
-            "priority": draft.priority,
-            "assignee": draft.assignee,
-        }
+        changes = draft.changes()
         card = self._client.create(draft.container, {**mapping.fields(changes, self._config), "ref": create_key})
-        return TaskWritten(mapping.task(card, self._config), mapping.sent(changes, self._config))
+        return TaskWritten(mapping.task(card, self._config), words.sent(changes, self._config.words))
 
     def find_created(self, create_key: str) -> Sequence[RemoteTask]:
         """The cards with the key as their reference, the oldest first."""
@@ -103,7 +98,14 @@ class PlankConnector:
     def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
         """One PATCH of the revision we know; Plank refuses it (Conflict) when somebody was faster."""
         card = self._client.update(external_id, expected.version, mapping.fields(changes, self._config))
-        return TaskWritten(mapping.task(card, self._config), mapping.sent(changes, self._config))
+        return TaskWritten(mapping.task(card, self._config), words.sent(changes, self._config.words))
+
+    # --- TaskVocabulary -----------------------------------------------------------------------------
+
+    def vocabularies(self) -> list[Vocabulary]:
+        """Plank has the same lanes and urgencies on every board."""
+        lanes, urgencies = self._config.lanes.values(), self._config.urgencies.values()
+        return [Vocabulary(board, lanes, urgencies) for board in self._boards]
 
     # --- UserDirectory ------------------------------------------------------------------------------
 
@@ -114,15 +116,8 @@ class PlankConnector:
 
     # --- webhooks -----------------------------------------------------------------------------------
 
-    @staticmethod
-    def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
-        """See `webhook.verify`."""
-        return webhook.verify(delivery, secrets)
-
-    @staticmethod
-    def parse(delivery: RawDelivery, config: Any) -> Sequence[Signal]:
-        """See `webhook.parse`."""
-        return webhook.parse(delivery, config)
+    verify = staticmethod(webhook.verify)
+    parse = staticmethod(webhook.parse)
 
     @staticmethod
     def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
@@ -130,10 +125,7 @@ class PlankConnector:
         return None
 
     def subscribe(self, url: str, secret: SecretStr) -> Subscription:
-        """Register; one registered before may be signed with another secret, which Plank does not tell."""
-        for hook in self._client.hooks():
-            if hook.url == url:
-                self._client.unregister(hook.id)
+        """Register, or give the one there is for this address the new secret."""
         return Subscription((self._client.register(url, secret.get_secret_value()).id,))
 
     def renew(self, subscription: Subscription, url: str) -> Subscription | None:

@@ -48,7 +48,7 @@ class PlankSandbox(TrackerSandbox):
             Endpoint("updateCard", "PATCH", "/v2/cards/{card}", self._update),
             Endpoint("listPeople", "GET", "/v2/boards/{board}/people", self._people),
             Endpoint("listHooks", "GET", "/v2/hooks", lambda ask: [_hook(h) for h in self.hooks.live(ask.user)]),
-            Endpoint("createHook", "POST", "/v2/hooks", self._register),
+            Endpoint("putHook", "PUT", "/v2/hooks", self._register),
             Endpoint("deleteHook", "DELETE", "/v2/hooks/{hook}", self._unregister),
         ]
 
@@ -85,6 +85,9 @@ class PlankSandbox(TrackerSandbox):
 
     def _register(self, ask: Ask) -> Any:
         body = ask.json("url", "secret")
+        for hook in self.hooks.live(ask.user):
+            if hook.url == body["url"]:
+                return _hook(self.hooks.change(hook.id, secret=body["secret"]))
         return Reply(201, _hook(self.hooks.register(body["url"], ask.user, secret=body["secret"])))
 
     def _unregister(self, ask: Ask) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status, TaskChanges
+from connectors import words
+from connectors.contract import RemoteTask, RemoteUser, RemoteValue, TaskChanges
 from turnbuckle_plank.client import Card
 from turnbuckle_plank.config import PlankConfig
 
@@ -34,21 +35,4 @@ def task(card: Card, config: PlankConfig) -> RemoteTask:
 
 def fields(changes: TaskChanges, config: PlankConfig) -> dict[str, Any]:
     """Changes as Plank takes them."""
-    return {NAMES[name]: _there(name, value, config) for name, value in changes.items()}
-
-
-def _there(name: str, value: str | RemoteUser | None, config: PlankConfig) -> str | None:
-    if name == "status":
-        return config.lanes.there(Status(str(value)))
-    if name == "priority":
-        return config.urgencies.there(Priority(str(value)))
-    return value.id if isinstance(value, RemoteUser) else value
-
-
-def sent(changes: TaskChanges, config: PlankConfig) -> dict[str, str | None]:
-    """The changes as they read when the card holds them."""
-    said = {name: _there(name, value, config) for name, value in changes.items()}
-    for name, words in (("status", config.lanes), ("priority", config.urgencies)):
-        if name in said:
-            said[name] = words.read(str(said[name])).there
-    return said
+    return {NAMES[name]: value for name, value in words.written(changes, config.words).items()}
