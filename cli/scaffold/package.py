@@ -12,7 +12,6 @@ from pathlib import Path
 
 from cli.errors import Refused
 from cli.scaffold.filling import filled
-from connectors.contract import CAPABILITIES
 
 NEEDS = {
     "task_sink": "task_source",
@@ -21,6 +20,10 @@ NEEDS = {
     "webhook_subscriptions": "webhooks",
 }
 """Capability -> the one it makes no sense without."""
+
+OFFERED = ("task_source", *NEEDS)
+"""What a new package can begin with. It tells its vocabulary, too; the rest (the operator's own app, the vendor's log
+of deliveries) depends on the vendor so much that a template would be in the way."""
 
 FILES: Mapping[str, tuple[str, str]] = {
     "pyproject.toml": ("pyproject.toml", ""),
@@ -100,15 +103,15 @@ def planned(type_: str, capabilities: Sequence[str], taken: Mapping[str, str]) -
         )
     if type_ in taken:
         raise Refused(f"The type {type_!r} is taken by {taken[type_]}; choose another.")
-    unknown = [name for name in capabilities if name not in CAPABILITIES]
+    unknown = [name for name in capabilities if name not in OFFERED]
     if unknown:
-        raise Refused(f"There is no capability {unknown[0]!r}; there are: {', '.join(CAPABILITIES)}.")
+        raise Refused(f"There is no capability {unknown[0]!r}; there are: {', '.join(OFFERED)}.")
     if not capabilities:
-        raise Refused(f"Name a capability at least; there are: {', '.join(CAPABILITIES)}.")
+        raise Refused(f"Name a capability at least; there are: {', '.join(OFFERED)}.")
     for name in capabilities:
         if NEEDS.get(name, name) not in capabilities:
             raise Refused(f"{name} makes no sense without {NEEDS[name]}: add it to --capabilities.")
-    return Plan(type_, tuple(name for name in CAPABILITIES if name in capabilities))
+    return Plan(type_, tuple(name for name in OFFERED if name in capabilities))
 
 
 def contents(plan: Plan) -> Iterator[tuple[str, str]]:
