@@ -36,13 +36,16 @@ from sync import integrations, subscriptions
 from sync.configuration import parse_config
 from sync.credentials import build, label, load
 from sync.diagnostics import diagnose
-from sync.reasons import next_step
+from sync.reasons import NEXT_STEPS
 
 COLUMNS = {"assignee": "assignee_id"}
 """Field -> its column, where the two differ."""
 
 SHORTEST_SECRET = 6
 """Characters: what is shorter is found everywhere by chance."""
+
+PUBLIC = frozenset({"cloud_id", "email", "expires_at", "login", "site", "site_url", "username"})
+"""Credential fields that say who, where or when: no secret, and shown to support."""
 
 STRANGE = "a-secret-that-nobody-signs-with-0123456789"
 
@@ -177,12 +180,12 @@ class EngineBench:
         """Beat, and the work it finds."""
         self._world.take(Step("tick"))
 
-    def resync(self) -> None:
+    def resync(self, *moments: Moment) -> None:
         """Every item once more."""
         with self._stage.database.write() as session:
             row = session.get_one(Integration, self._id)
             row.cursor, row.next_pull_at = None, self._stage.clock()
-        self.pull()
+        self.pull(*moments)
 
     def rest(self) -> list[str]:
         """Come to rest, and look."""
@@ -319,7 +322,7 @@ class EngineBench:
 
     def next_step(self, code: str) -> str:
         """What to do about a reason code."""
-        return next_step(code, given_up=True)
+        return NEXT_STEPS.get(code, "")
 
     def secrets(self) -> Mapping[str, str]:
         """What must not be seen."""
@@ -336,6 +339,15 @@ class EngineBench:
             pairs = {f"{name}:{other}": f"{value}:{found[other]}" for other in hidden & found.keys() if name != other}
             found |= {pair: base64.b64encode(text.encode()).decode() for pair, text in pairs.items()}
         return {name: secret for name, secret in found.items() if len(secret) >= SHORTEST_SECRET}
+
+    def private(self) -> Mapping[str, str]:
+        """Credentials that are neither a name nor a time."""
+        rt = self._stage.runtime
+        with rt.db.read() as session:
+            values = load(rt, session, self._row()).values
+        account = {self._row().account_id, self._row().account_name}
+        shown = {name: str(value) for name, value in values.items() if value not in account}
+        return {name: value for name, value in shown.items() if len(value) >= SHORTEST_SECRET and name not in PUBLIC}
 
     def visible(self) -> Iterator[tuple[str, str]]:
         """All that can be seen."""

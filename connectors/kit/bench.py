@@ -205,7 +205,7 @@ class Bench(Protocol):
         """Beat finds what is due, and it is worked."""
         ...
 
-    def resync(self) -> None:
+    def resync(self, *moments: Moment) -> None:
         """Every item is pulled again, as by a first sync."""
         ...
 
@@ -263,11 +263,15 @@ class Bench(Protocol):
         ...
 
     def next_step(self, code: str) -> str:
-        """What people are told to do about a reason code."""
+        """What people are told to do about a reason code; empty for one that nobody has thought of."""
         ...
 
     def secrets(self) -> Mapping[str, str]:
         """Name -> value of everything that must not be seen anywhere."""
+        ...
+
+    def private(self) -> Mapping[str, str]:
+        """Name -> value of all credentials, but for what tells who the account is."""
         ...
 
     def visible(self) -> Iterable[tuple[str, str]]:
