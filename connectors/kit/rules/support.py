@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 
 from connectors.kit.bench import Bench
@@ -47,15 +48,24 @@ def refusals_documented(subject: Subject) -> Iterator[Finding]:
     """Every code a field can be refused with is explained in the README."""
     text = readme(subject)
     for file, tree in modules(subject):
-        for node in ast.walk(tree):
-            if not (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Refusal") and node.args):
-                continue
-            code = node.args[0]
-            if isinstance(code, ast.Constant) and isinstance(code.value, str) and code.value not in text:
+        for line, code in _refusals(tree):
+            if code not in text:
                 yield Finding(
-                    f"{file}:{node.lineno} refuses with {code.value!r}, which README.md does not mention",
+                    f"{file}:{line} refuses with {code!r}, which README.md does not mention",
                     "Add it to the table under Troubleshooting, with what the operator can do.",
                 )
+
+
+def _refusals(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """(line, code) of each call of Refusal, or of a helper called `refuse`, with a code written out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Refusal", "refuse"):
+            for argument in node.args:
+                if isinstance(argument, ast.Constant) and _CODE.fullmatch(str(argument.value)):
+                    yield node.lineno, str(argument.value)
+
+
+_CODE = re.compile(r"[a-z]+(_[a-z]+)+")
 
 
 def hints(bench: Bench) -> Iterator[Finding]:
