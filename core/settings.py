@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,6 +42,10 @@ class Settings(BaseSettings):
         "call may take 35 s; a holder that is slower loses its lane, never data.",
     )
     retention_days: int = Field(14, ge=7, description="How long raw deliveries are kept; vendors redeliver for days.")
+    tiers_file: Path = Field(
+        Path("connector-tiers.json"),
+        description="Where `turnbuckle connectors check --keep` keeps the tiers of plugins, which the API shows.",
+    )
     log_json: bool = Field(False, description="JSON log lines for machines instead of coloured ones for people.")
 
     @cached_property

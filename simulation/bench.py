@@ -18,6 +18,7 @@ from connectors.http import Unlimited
 from connectors.kit.bench import Answer, Connected, Moment, Row
 from connectors.kit.rule import Subject
 from connectors.kit.run import Trial
+from connectors.tiers import folder_of
 from core import tasks
 from core.errors import PlatformError
 from core.models import Delivery, Integration, Subscription
@@ -405,13 +406,6 @@ def trial_of(connector: type[Connector], make_vendor: MakeVendor | None = None, 
     if make is None:
         return Trial(subject)
     return Trial(subject, lambda: _opened(connector, make))
-
-
-def folder_of(connector: type[Connector]) -> Path:
-    """Where the connector's code is."""
-    import inspect
-
-    return Path(inspect.getfile(connector)).parent
 
 
 def _opened(connector: type[Connector], make_vendor: MakeVendor) -> AbstractContextManager[EngineBench]:
