@@ -34,6 +34,7 @@ from core.models import Binding, Integration, Task
 from core.tasks import COLUMNS
 from core.vault import VaultError
 from sync.apply import apply_items
+from sync.contained import contained
 from sync.failures import MAX_ATTEMPTS, Fault, backoff
 from sync.health import mark_writes, may_work
 from sync.leases import LeaseLost, hold
@@ -73,8 +74,13 @@ def push(rt: Runtime, integration_id: str) -> int:
             log.warning("push.paused", integration_id=integration_id, code=stop.error.code, text=stop.error.text)
         except AuthFailed as error:
             log.warning("push.auth_failed", integration_id=integration_id, text=error.text)
+        except DBAPIError:
+            raise  # nothing was claimed, or what was is found again
         except (ConnectorError, PlatformError, VaultError) as error:
             _wait(rt, integration_id, error)
+        except Exception as error:  # a connector that can't even be made
+            log.exception("push.fault", integration_id=integration_id)
+            _wait(rt, integration_id, Fault(error))
         return 0
 
 
@@ -131,7 +137,8 @@ class _Pusher:
             return False
         debt = Debt(row.Binding, row.Task)
         try:
-            return self.writer.create(debt) if debt.binding.state == "creating" else self.writer.update(debt)
+            with contained():
+                return self.writer.create(debt) if debt.binding.state == "creating" else self.writer.update(debt)
         except (LeaseLost, _Stop, AuthFailed, DBAPIError):
             raise  # the lane's affair, not this binding's
         except ConnectorError as error:
