@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api import conflicts, connectors, errors, events, examples, health, integrations, oauth, tasks
+from api import conflicts, connectors, diagnostics, errors, events, examples, health, integrations, oauth, tasks
 from api.meters import Meters
 from api.middleware import BodyGuard, Surround
 from sync.runtime import Runtime
@@ -58,7 +58,7 @@ def create_app(rt: Runtime) -> FastAPI:
     )
     app.state.rt = rt
     app.state.meters = Meters(rt)
-    for module in (tasks, integrations, conflicts, oauth, connectors, events, health):
+    for module in (tasks, integrations, conflicts, diagnostics, oauth, connectors, events, health):
         app.include_router(module.router)
     errors.install(app)
     app.add_middleware(BodyGuard)

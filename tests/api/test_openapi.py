@@ -56,6 +56,7 @@ OPERATIONS = [
     "GET /v1/integrations/{integration_id}/syncs",
     "GET /v1/integrations/{integration_id}/syncs/{sync_id}",
     "GET /v1/integrations/{integration_id}/conflicts",
+    "GET /v1/integrations/{integration_id}/diagnostics",
     "POST /v1/integrations/{integration_id}/conflicts/{conflict_id}/resolve",
     "GET /v1/integrations/{integration_id}/oauth/start",
     "GET /v1/oauth/{type}/callback",
