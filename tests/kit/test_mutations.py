@@ -432,7 +432,7 @@ STATIC: dict[str, tuple[str, Callable[[Path], None]]] = {
     "an answer of any type": ("strict-typing", _appended("jql.py", "def loose() -> Any: ...")),
     "no word on removal": ("docs", _replaced("README.md", "## Removal", "## Other things")),
     "no word on scopes": ("docs", _replaced("README.md", "### Scopes", "### Table")),
-    "nobody answers for it": ("owner-named", _replaced("README.md", "Owner: ", "Thanks to ")),
+    "nobody answers for it": ("owner-named", _replaced("quality.toml", "The Turnbuckle authors", "")),
     "no troubleshooting": ("docs-limits-and-examples", _replaced("README.md", "## Troubleshooting", "## The end")),
     "no example": ("docs-limits-and-examples", _replaced("README.md", "```", "")),
     "a refusal nobody explains": ("repair-hints", _replaced("README.md", "no_path", "no way")),

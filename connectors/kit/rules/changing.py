@@ -7,6 +7,7 @@ from typing import Any
 
 from connectors.kit.bench import Bench
 from connectors.kit.rule import RECEIVES, Finding, Rule, Tier
+from connectors.kit.rules.mapping import VALUES, shifted
 
 
 def keeps_bindings(bench: Bench) -> Iterator[Finding]:
@@ -14,8 +15,10 @@ def keeps_bindings(bench: Bench) -> Iterator[Finding]:
     bench.vendor.create("Second", 1)
     bench.hear()
     before = _ties(bench)
-    name = bench.vendor.statuses()[0]
-    changes: list[dict[str, Any]] = [{"poll_seconds": 90}, {"status_map": {name: "in_review"}}, {"status_map": {}}]
+    read, written = shifted(bench.vendor.statuses(), VALUES["status"], 1)
+    changes: list[dict[str, Any]] = [{"poll_seconds": 90}, {"status_map": {}, "status_out": {}}]
+    if len(read) >= len(VALUES["status"]):
+        changes.insert(1, {"status_map": read, "status_out": written})
     for change in changes:
         made = bench.reconfigure(**change)
         if made.http != 201:

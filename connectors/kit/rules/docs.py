@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from connectors.kit import quality
 from connectors.kit.rule import Finding, Rule, Subject, Tier
 
 BASICS = {
@@ -27,7 +28,7 @@ _OWNER = re.compile(r"^(owner|maintained by|maintainer)s?\b\W*\w+", re.IGNORECAS
 
 def readme(subject: Subject) -> str:
     """The README's text; empty without one."""
-    path = subject.folder / "README.md"
+    path = subject.paper("README.md")
     return path.read_text("utf-8") if path.exists() else ""
 
 
@@ -63,9 +64,9 @@ def limits_and_examples(subject: Subject) -> Iterator[Finding]:
 
 
 def owner_named(subject: Subject) -> Iterator[Finding]:
-    """A line that begins with "Owner:" or "Maintained by"."""
-    if not _OWNER.search(readme(subject)):
-        yield Finding("README.md names no owner", "Add a line `Owner: …` with the people who answer for it.")
+    """`owner` in quality.toml, or a line of the README that begins with "Owner:" or "Maintained by"."""
+    if not quality.read(subject).owner.strip() and not _OWNER.search(readme(subject)):
+        yield Finding("nobody is named who answers for it", "Write `owner = …` into quality.toml.")
 
 
 RULES = (
