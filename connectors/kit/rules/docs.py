@@ -71,7 +71,7 @@ def owner_named(subject: Subject) -> Iterator[Finding]:
 
 RULES = (
     Rule("docs", Tier.BRONZE, "The README tells of setup, scopes and removal.", static=partial(has_sections, BASICS)),
-    Rule("owner-named", Tier.SILVER, "The README names who answers for it.", static=owner_named),
+    Rule("owner-named", Tier.SILVER, "Somebody is named who answers for it.", static=owner_named),
     Rule("tests-cover-it", Tier.SILVER, "Its own tests cover 95 % of its lines."),
     Rule(
         "docs-limits-and-examples",
