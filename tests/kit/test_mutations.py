@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
+from pydantic import SecretStr
 
 import simulation.toy.connector as toy
 import sync.diagnostics
@@ -123,7 +124,7 @@ def log_the_password(patch: Patch) -> None:
 
 def show_the_password_in_the_repr(patch: Patch) -> None:
     """A repr of all attributes, secrets revealed."""
-    shown = lambda self: f"<Toy {self.context.credentials.password.get_secret_value()}>"  # noqa: E731
+    shown = lambda self: f"<Toy {self._authorization()} {_revealed(self)}>"  # noqa: E731
     patch.setattr(ToyConnector, "__repr__", shown)
 
 
@@ -339,6 +340,10 @@ EXECUTED: dict[Callable[[Patch], None], str] = {
 """A wrong connector -> the rule that finds it."""
 
 
+def _revealed(connector: Any) -> list[str]:
+    return [value.get_secret_value() for _, value in connector.context.credentials if isinstance(value, SecretStr)]
+
+
 def _confused(state: str) -> str:
     return "closed" if state == "review" else state
 
@@ -399,6 +404,13 @@ def test_a_wrong_connector_is_found(mutation: Callable[[Patch], None], monkeypat
     came, findings = outcome(executed(BY_ID[EXECUTED[mutation]]))
     assert came is Outcome.FAILED
     assert not any("could not be finished" in text for text in findings), findings
+
+
+def test_a_delivery_of_an_app_that_proves_nothing_is_found(monkeypatch: Patch) -> None:
+    """Connected by consent, Jira's deliveries prove themselves in another way, which is tried, too."""
+    monkeypatch.setattr("connectors.jira.webhook._check_token", lambda *_: None)
+    [verdict] = trial_of(JiraConnector).verdicts([executed(BY_ID["webhook-verified"])])
+    assert verdict.outcome is Outcome.FAILED
 
 
 # --- wrong code, wrong papers -------------------------------------------------------------------------

@@ -83,6 +83,20 @@ def auth_expired(bench: Bench) -> Iterator[Finding]:
         )
     else:
         yield from _comes_to_rest(bench, "the credentials worked again")
+    if True in bench.ways_in():
+        yield from _renewed(bench)
+
+
+def _renewed(bench: Bench) -> Iterator[Finding]:
+    """Connected by consent, an access token that ends is renewed, and nobody is told."""
+    bench.begin(oauth=True)
+    bench.vendor.expire()
+    bench.edit("title", "Written with a new token")
+    bench.push()
+    bench.pull()
+    if bench.integration()["status"] != "active" or bench.events("integration.auth_failed"):
+        yield Finding("an ended access token stopped the integration", "Raise AuthFailed for it: it is renewed then.")
+    yield from _comes_to_rest(bench, "the token was renewed")
 
 
 def outage(bench: Bench) -> Iterator[Finding]:
