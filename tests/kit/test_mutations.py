@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -434,6 +435,17 @@ def _replaced(file: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
+def _without_words(file: str, *words: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / file
+        text = path.read_text("utf-8")
+        for word in words:
+            text = re.sub(word, "thing", text, flags=re.IGNORECASE)
+        path.write_text(text, encoding="utf-8")
+
+    return change
+
+
 STATIC: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a request past the client": ("no-network-in-request", _appended("client.py", "import requests")),
     "a nap in a worker": ("no-network-in-request", _appended("client.py", "import time\n\ntime.sleep(1)")),
@@ -443,7 +455,7 @@ STATIC: dict[str, tuple[str, Callable[[Path], None]]] = {
     "an argument without a type": ("strict-typing", _appended("jql.py", "def loose(x) -> None: ...")),
     "an answer of any type": ("strict-typing", _appended("jql.py", "def loose() -> Any: ...")),
     "no word on removal": ("docs", _replaced("README.md", "## Removal", "## Other things")),
-    "no word on scopes": ("docs", _replaced("README.md", "### Scopes", "### Table")),
+    "no word on scopes": ("docs", _without_words("README.md", "scope", "permission")),
     "nobody answers for it": ("owner-named", _replaced("quality.toml", "The Turnbuckle authors", "")),
     "no troubleshooting": ("docs-limits-and-examples", _replaced("README.md", "## Troubleshooting", "## The end")),
     "no example": ("docs-limits-and-examples", _replaced("README.md", "```", "")),
