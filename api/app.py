@@ -11,6 +11,7 @@ from api import (
     conflicts,
     connectors,
     deliveries,
+    diagnostics,
     errors,
     events,
     examples,
@@ -53,6 +54,10 @@ class Application(FastAPI):
         return document
 
 
+ROUTERS = (tasks, integrations, deliveries, conflicts, diagnostics, oauth, connectors, events, webhooks, health)
+"""In the order of the description."""
+
+
 def _operation_id(route: APIRoute) -> str:
     """The endpoint's name is the operation's, so that generated clients read well."""
     return route.name
@@ -70,7 +75,18 @@ def create_app(rt: Runtime) -> FastAPI:
     )
     app.state.rt = rt
     app.state.meters = Meters(rt)
-    for module in (tasks, integrations, deliveries, conflicts, oauth, connectors, events, webhooks, health):
+    for module in (
+        tasks,
+        integrations,
+        deliveries,
+        conflicts,
+        diagnostics,
+        oauth,
+        connectors,
+        events,
+        webhooks,
+        health,
+    ):
         app.include_router(module.router)
     errors.install(app)
     app.add_middleware(BodyGuard)

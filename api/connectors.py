@@ -24,6 +24,10 @@ class ConnectorView(View):
     description: str
     capabilities: list[str] = Field(examples=[["task_source", "task_sink", "webhooks"]])
     origin: str = Field(description="`built-in`, or the package it came with.")
+    tier: str | None = Field(
+        description="Tier of the quality scale it was seen to reach; null where nobody has checked this code.",
+        examples=["gold"],
+    )
     oauth: bool = Field(description="Whether a person can connect it by consent at the vendor.")
     config_schema: dict[str, Any] = Field(description="JSON Schema of `config`.")
     credentials_schemas: dict[str, dict[str, Any]] = Field(description="JSON Schema of `credentials`, by mode.")
@@ -39,6 +43,7 @@ class ConnectorView(View):
             description=manifest.description,
             capabilities=list(entry.capabilities),
             origin=entry.origin,
+            tier=entry.tier,
             oauth=manifest.oauth is not None,
             config_schema=manifest.config.model_json_schema(),
             credentials_schemas={mode: model.model_json_schema() for mode, model in manifest.credentials.items()},

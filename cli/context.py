@@ -52,7 +52,7 @@ def open_runtime() -> Iterator[Runtime]:
             settings=settings,
             db=db,
             vault=Vault.parse(settings.secrets_keys.get_secret_value()),
-            registry=Registry.load(),
+            registry=Registry.load(tiers_file=settings.tiers_file),
             transport=transport,
             worker=f"cli:{os.getpid()}",
         )

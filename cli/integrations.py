@@ -18,6 +18,7 @@ from core.clock import iso
 from core.errors import NotFound, PlatformError
 from core.models import Credential, Integration, Subscription, SyncRun
 from sync import integrations, oauth
+from sync.diagnostics import diagnose
 from sync.runtime import Runtime
 from sync.vitals import vitals
 
@@ -138,6 +139,13 @@ def sync(
         note(f"{run.id}: {run.status}. {run.error_text or _counted(run)}")
     if run.status == "failed":
         raise typer.Exit(1)
+
+
+@app.command()
+def diagnostics(integration_id: IntegrationId) -> None:
+    """Print what support needs to know of an integration, as JSON without a secret in it."""
+    with open_runtime() as runtime:
+        print_json(diagnose(runtime, integration_id))
 
 
 def _health_fields(health: dict[str, Any]) -> dict[str, object]:

@@ -9,38 +9,37 @@ import importlib.metadata
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
-from pydantic import SecretBytes, SecretStr
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pydantic import BaseModel, PydanticUserError, SecretBytes, SecretStr
 
+from connectors import tiers
 from connectors.contract import CONTRACT_VERSION, Config, Connector, Credentials, Manifest, capabilities
+from connectors.tiers import KeptTier
 
 BUILT_IN = {  # one line a vendor
     "github": "connectors.github:GitHubConnector",
     "jira": "connectors.jira:JiraConnector",
 }
 
+BUILT_IN_ORIGIN = "built-in"
+
 ENTRY_POINTS = "turnbuckle.connectors"
 
 OLDEST_CONTRACT = 1
 """Connectors written for this version of the contract still work."""
 
-# A plugin's module runs its own code when imported. These are what going wrong there looks like.
-_IMPORT_ERRORS = (
-    ImportError,
-    SyntaxError,
-    NameError,
-    AttributeError,
-    TypeError,
-    ValueError,  # pydantic's validation errors too
-    LookupError,
-    OSError,
-    RuntimeError,  # pydantic's model errors too
-    ArithmeticError,
-    AssertionError,
-)
+_FAULTS = (Exception, SystemExit)
+"""What a plugin's code may do when it is imported or looked at. None of it is a reason for a server not to start."""
+
+OURS = "turnbuckle"
+"""The distribution whose version a plugin's requirements are held against."""
+
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
 _SECRET_WORDS = frozenset({"token", "secret", "password", "passphrase", "key"})
 _ENDPOINT = re.compile(r"\{(\w+)\}")
@@ -53,14 +52,20 @@ class UnknownType(LookupError):
     """There is no connector of this type; the text names those there are."""
 
 
+class _Taken(ValueError):
+    """A connector of this type is there already: the first one stays, and the built-in ones are first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One usable connector. `origin` is "built-in", or the distribution it came with and its version."""
+    """One usable connector. `origin` is "built-in", or the distribution it came with and its version. `tier` is the one
+    it was seen to reach, None where nobody has looked."""
 
     type: str
     connector: ConnectorClass
     origin: str
     capabilities: tuple[str, ...]
+    tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +80,25 @@ class Failure:
 class Registry:
     """The connectors of this process, by type."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Mapping[str, KeptTier] | None = None) -> None:
+        self._kept = kept or {}
         self._entries: dict[str, Entry] = {}
         self._failures: list[Failure] = []
 
     @classmethod
-    def load(cls, entry_points: Iterable[EntryPoint] | None = None) -> Registry:
-        """The built-in connectors and the plugins; `entry_points` stands in for the installed ones in tests."""
+    def load(cls, entry_points: Iterable[EntryPoint] | None = None, tiers_file: Path | None = None) -> Registry:
+        """The built-in connectors and the plugins; `entry_points` stands in for the installed ones in tests.
+
+        `tiers_file` is where checks keep their tiers (`connectors.tiers`); one that can't be read is a failure in the
+        list, not of the process.
+        """
         registry = cls()
+        try:
+            registry._kept = tiers.read(tiers_file) if tiers_file else {}
+        except tiers.BadTiersFile as bad:
+            registry._failures.append(Failure("tiers", str(tiers_file), str(bad)))
         for name, target in BUILT_IN.items():
-            registry._add(EntryPoint(name, target, ENTRY_POINTS), "built-in")
+            registry._add(EntryPoint(name, target, ENTRY_POINTS), BUILT_IN_ORIGIN)
         installed = importlib.metadata.entry_points(group=ENTRY_POINTS) if entry_points is None else entry_points
         for entry_point in installed:
             registry._add(entry_point, _origin(entry_point))
@@ -119,27 +133,34 @@ class Registry:
         self._keep(connector, origin)
 
     def _add(self, entry_point: EntryPoint, origin: str) -> None:
+        unmet = _unmet(entry_point)
+        if unmet:
+            self._fail(entry_point, origin, unmet)
+            return
         try:
             connector = entry_point.load()
-        except _IMPORT_ERRORS as error:
+        except _FAULTS as error:
             self._fail(entry_point, origin, f"can't be imported: {type(error).__name__}: {error}")
             return
-        found = problems(connector)
-        if not found and connector.manifest.type != entry_point.name:
-            found = [f"its type is {connector.manifest.type!r}, not the name it is registered under"]
+        try:
+            found = problems(connector)
+            if not found and connector.manifest.type != entry_point.name:
+                found = [f"its type is {connector.manifest.type!r}, not the name it is registered under"]
+            if not found:
+                self._keep(connector, origin)
+        except _Taken as taken:
+            found = [str(taken)]
+        except _FAULTS as error:
+            found = [f"its manifest can't be read: {type(error).__name__}: {error}"]
         if found:
             self._fail(entry_point, origin, "; ".join(found))
-            return
-        try:
-            self._keep(connector, origin)
-        except ValueError as taken:
-            self._fail(entry_point, origin, str(taken))
 
     def _keep(self, connector: ConnectorClass, origin: str) -> None:
         type_ = connector.manifest.type
         if type_ in self._entries:
-            raise ValueError(f"the type {type_!r} is taken by {self._entries[type_].origin}")
-        self._entries[type_] = Entry(type_, connector, origin, capabilities(connector))
+            raise _Taken(f"the type {type_!r} is taken by {self._entries[type_].origin}")
+        tier = tiers.tier_of(type_, connector, origin == BUILT_IN_ORIGIN, self._kept)
+        self._entries[type_] = Entry(type_, connector, origin, capabilities(connector), tier)
 
     def _fail(self, entry_point: EntryPoint, origin: str, reason: str) -> None:
         self._failures.append(Failure(entry_point.name, origin, reason))
@@ -200,6 +221,19 @@ def _webhooks_are_told(connector: type, manifest: Manifest) -> Iterable[str]:
             yield f"its webhook secret {name!r} is neither 'signing' nor a field of its credentials"
 
 
+def _schemas_build(connector: type, manifest: Manifest) -> Iterable[str]:
+    """The API shows them: a model that has none would take the whole list down."""
+    models: dict[str, type[BaseModel]] = {"config": manifest.config}
+    models |= {f"credentials model {mode!r}": model for mode, model in manifest.credentials.items()}
+    for name, model in models.items():
+        if not _is_subclass(model, Config) and not _is_subclass(model, Credentials):
+            continue  # that has been said
+        try:
+            model.model_json_schema()
+        except PydanticUserError as error:
+            yield f"its {name} has no JSON Schema: {error.message}"
+
+
 def _oauth_is_sound(connector: type, manifest: Manifest) -> Iterable[str]:
     if manifest.oauth is None:
         return
@@ -215,6 +249,7 @@ _RULES: tuple[Callable[[type, Manifest], Iterable[str]], ...] = (
     _contract_is_ours,
     _type_is_a_slug,
     _models_fit,
+    _schemas_build,
     _webhooks_are_told,
     _oauth_is_sound,
 )
@@ -233,6 +268,19 @@ def _is_secret(annotation: object) -> bool:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return all(part is type(None) or _is_secret(part) for part in typing.get_args(annotation))
     return annotation in (SecretStr, SecretBytes)
+
+
+def _unmet(entry_point: EntryPoint) -> str:
+    """Why a plugin is not for this release, by the requirement of its own distribution; empty if it is."""
+    distribution = entry_point.dist
+    for line in (distribution.requires or []) if distribution else []:
+        requirement = Requirement(line)
+        if canonicalize_name(requirement.name) != OURS:
+            continue
+        version = importlib.metadata.version(OURS)
+        if not requirement.specifier.contains(version, prereleases=True):
+            return f"it requires {OURS} {requirement.specifier}; this is {version}"
+    return ""
 
 
 def _origin(entry_point: EntryPoint) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,6 +47,10 @@ class Settings(BaseSettings):
     )
     retention_days: int = Field(
         14, ge=7, description="How long deliveries are kept, in and out; vendors redeliver for days."
+    )
+    tiers_file: Path = Field(
+        Path("connector-tiers.json"),
+        description="Where `turnbuckle connectors check --keep` keeps the tiers of plugins, which the API shows.",
     )
     log_json: bool = Field(False, description="JSON log lines for machines instead of coloured ones for people.")
 

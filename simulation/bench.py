@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,36 +11,30 @@ from typing import Any
 
 from sqlalchemy import delete
 
-from connectors.contract import Connector, RawDelivery, TaskSyncConfig
-from connectors.http import Unlimited
-from connectors.kit.bench import Answer, Connected, Moment, Row
+from connectors.contract import Connector, RawDelivery
+from connectors.kit.bench import Answer, Connected, Moment
 from connectors.kit.rule import Subject
 from connectors.kit.run import Trial
+from connectors.tiers import folder_of
 from core import tasks
 from core.errors import PlatformError
 from core.models import Delivery, Integration, Subscription
 from core.tasks import NewTask
 from simulation.frontdoor import FrontDoor
-from simulation.invariants import fingerprint, violations
+from simulation.invariants import violations
+from simulation.looking import Looking, integration_of
 from simulation.machine import Runaway
 from simulation.observed import Watched, listening, observed
-from simulation.quiet import Unrest, come_to_rest, tell_again
+from simulation.quiet import Unrest, come_to_rest
 from simulation.schedule import Conditions, Interrupt, Schedule, Step
 from simulation.sides import UnknownSide, side
 from simulation.stage import MakeVendor, Stage
-from simulation.vendor import TrialVendor
 from simulation.world import World
 from sync import integrations, subscriptions
-from sync.configuration import parse_config
-from sync.credentials import build, label, load
-from sync.diagnostics import diagnose
-from sync.reasons import next_step
+from sync.credentials import label, load
 
 COLUMNS = {"assignee": "assignee_id"}
 """Field -> its column, where the two differ."""
-
-SHORTEST_SECRET = 6
-"""Characters: what is shorter is found everywhere by chance."""
 
 STRANGE = "a-secret-that-nobody-signs-with-0123456789"
 
@@ -56,13 +48,7 @@ class _Doored(World):
             FrontDoor(self.stage.runtime).knock(integration_of(self), deliveries)
 
 
-def integration_of(world: World) -> Integration:
-    """The world's integration as it is now."""
-    with world.stage.database.read() as session:
-        return session.get_one(Integration, world.integration_id)
-
-
-class EngineBench:
+class EngineBench(Looking):
     """One connector on the real engine; see `connectors.kit.bench.Bench`."""
 
     def __init__(self, connector: type[Connector], make_vendor: MakeVendor, heard: list[str]) -> None:
@@ -79,19 +65,13 @@ class EngineBench:
         self._stage.runtime = replace(self._stage.runtime, transport=self._watched)
         self.begin()
 
-    @property
-    def vendor(self) -> TrialVendor:
-        """People at the vendor."""
-        side: Any = self._stage.vendor
-        return side  # type: ignore[no-any-return]
-
     # --- worlds and time ---
 
-    def begin(self, *, bound: bool = True) -> None:
+    def begin(self, *, bound: bool = True, oauth: bool = False) -> None:
         """A new world."""
         self._seen.clear()
         self._strange = False
-        self._world = _Doored(self._stage, Schedule(0, Conditions(bound=bound)))
+        self._world = _Doored(self._stage, Schedule(0, Conditions(bound=bound, oauth=oauth)))
         self._id = self._world.integration_id
         self.vendor.faults.clear()
         self.vendor.calls.reset()
@@ -99,6 +79,10 @@ class EngineBench:
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self._stage.clock.advance(seconds)
+
+    def ways_in(self) -> tuple[bool, ...]:
+        """By token or password, and by consent."""
+        return (False,) if self.connector.manifest.oauth is None else (False, True)
 
     # --- people here ---
 
@@ -139,7 +123,7 @@ class EngineBench:
         rt = self._stage.runtime
         if self._strange:
             rt = replace(rt, settings=rt.settings.model_copy(update={"oauth_apps": {}}))
-        return FrontDoor(rt).knock(self._row(), deliveries)
+        return FrontDoor(rt).knock(self.row(), deliveries)
 
     def empty_inbox(self) -> None:
         """No delivery ever came."""
@@ -168,7 +152,7 @@ class EngineBench:
 
     def sweep(self) -> None:
         """The search for deleted items."""
-        due = self._row().next_sweep_at
+        due = self.row().next_sweep_at
         if due is not None:
             self._stage.clock.now = max(self._stage.clock.now, due)
         self.pull()
@@ -177,33 +161,27 @@ class EngineBench:
         """Beat, and the work it finds."""
         self._world.take(Step("tick"))
 
-    def resync(self) -> None:
+    def resync(self, *moments: Moment) -> None:
         """Every item once more."""
         with self._stage.database.write() as session:
             row = session.get_one(Integration, self._id)
             row.cursor, row.next_pull_at = None, self._stage.clock()
-        self.pull()
+        self.pull(*moments)
 
     def rest(self) -> list[str]:
         """Come to rest, and look."""
-        world = self._world
-        world.needs_poll = True
+        self._world.needs_poll = True
         try:
-            come_to_rest(world)
-            settled = fingerprint(world)
-            tell_again(world)
-            found = violations(world)
+            come_to_rest(self._world)
         except (Unrest, Runaway) as error:
             return [f"at_rest: {error}"]
-        if fingerprint(world) != settled:
-            found.append("at_rest: telling everything once more changed something")
-        return found
+        return violations(self._world)
 
     # --- operators ---
 
     def connect(self, credentials: Mapping[str, Any] | None = None) -> Connected:
         """Connect once more."""
-        tenant, row = self._world.beginning.tenant, self._row()
+        tenant, row = self._world.beginning.tenant, self.row()
         given = dict(credentials) if credentials is not None else self.vendor.credentials(Conditions())
         return self._asked(
             lambda: integrations.create(
@@ -221,7 +199,7 @@ class EngineBench:
     def reconfigure(self, **config: Any) -> Connected:
         """Change the config."""
         actor = self._world.beginning.tenant.people["ann"]
-        row = self._row()
+        row = self.row()
         return self._asked(
             lambda: integrations.update(self._stage.runtime, row, actor=actor, token_id=None, config=config)
         )
@@ -256,122 +234,7 @@ class EngineBench:
     def disconnect(self) -> None:
         """End the integration."""
         actor = self._world.beginning.tenant.people["ann"]
-        integrations.disconnect(self._stage.runtime, self._row(), actor=actor, token_id=None)
-
-    # --- looking ---
-
-    def _row(self) -> Integration:
-        return integration_of(self._world)
-
-    def _table(self, name: str, where: str = "1 = 1", *parameters: Any) -> list[Row]:
-        cursor = self._stage.database.driver.execute(
-            f"SELECT * FROM {name} WHERE {where} ORDER BY id",
-            parameters,
-        )
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    def integration(self) -> Row:
-        """The integration's row."""
-        return self._table("integration", "id = ?", self._id)[0]
-
-    def tasks(self) -> list[Row]:
-        """The tasks, oldest first."""
-        return self._table("task")
-
-    def bindings(self) -> list[Row]:
-        """The bindings; `refused` as a mapping."""
-        return [{**row, "refused": json.loads(row["refused"])} for row in self._table("binding")]
-
-    def history(self) -> list[Row]:
-        """The tasks' history."""
-        return self._table("task_history")
-
-    def events(self, type_: str = "") -> list[Row]:
-        """The events of a type, or all."""
-        return self._table("event", "type = ? OR ? = ''", type_, type_)
-
-    def deliveries(self) -> list[Row]:
-        """The inbox."""
-        return self._table("delivery")
-
-    def runs(self) -> list[Row]:
-        """The sync runs."""
-        return self._table("sync_run")
-
-    def config(self) -> Any:
-        """The config as its model."""
-        parsed = parse_config(self.connector, self._row().config)
-        assert isinstance(parsed, TaskSyncConfig)
-        return parsed
-
-    def settled(self) -> object:
-        """The invariants' fingerprint of the world."""
-        return fingerprint(self._world)
-
-    def written(self) -> int:
-        """Changes at the vendor that were ours."""
-        return sum(not change.by_people for change in self.vendor.journal())
-
-    def diagnostics(self) -> Mapping[str, Any]:
-        """The diagnostics document."""
-        return diagnose(self._stage.runtime, self._id)
-
-    def next_step(self, code: str) -> str:
-        """What to do about a reason code."""
-        return next_step(code, given_up=True)
-
-    def secrets(self) -> Mapping[str, str]:
-        """What must not be seen."""
-        rt = self._stage.runtime
-        with rt.db.read() as session:
-            opened = load(rt, session, session.get_one(Integration, self._id))
-            row = session.get(Subscription, self._id)
-            signing = subscriptions.stored_secrets(rt, row) if row is not None else []
-        model = self.connector.manifest.credentials[opened.mode]
-        hidden = {name for name, field in model.model_fields.items() if "Secret" in str(field.annotation)}
-        found = {name: str(opened.values[name]) for name in hidden if opened.values.get(name)}
-        found |= {f"signing {number}": secret for number, secret in enumerate(signing, start=1)}
-        for name, value in opened.values.items():
-            pairs = {f"{name}:{other}": f"{value}:{found[other]}" for other in hidden & found.keys() if name != other}
-            found |= {pair: base64.b64encode(text.encode()).decode() for pair, text in pairs.items()}
-        return {name: secret for name, secret in found.items() if len(secret) >= SHORTEST_SECRET}
-
-    def visible(self) -> Iterator[tuple[str, str]]:
-        """All that can be seen."""
-        yield from (("the log", line) for line in self._heard)
-        for name in ("integration", "task", "task_history", "event", "delivery", "sync_run", "binding", "audit_record"):
-            for row in self._table(name):
-                shown = {key: value for key, value in row.items() if key not in ("sealed", "body")}
-                yield f"table {name}", repr(shown)
-        yield "the connector's repr", f"{self.instance()!r} {self.instance()!s}"
-        yield "the diagnostics", json.dumps(self.diagnostics())
-        yield from (("an error of a worker", fault) for fault in self._world.faults)
-
-    def untimed(self) -> list[str]:
-        """Calls without a timeout."""
-        return self._watched.untimed
-
-    def exercised(self) -> Mapping[str, int]:
-        """Methods that returned."""
-        return self._seen
-
-    def instance(self) -> Connector:
-        """A connector as a worker makes it."""
-        rt = self._stage.runtime
-        with rt.db.read() as session:
-            opened = load(rt, session, self._row())
-        made: Connector = build(rt, self.connector, self.config(), opened.mode, opened.values, Unlimited()).connector
-        return made
-
-    @contextmanager
-    def offline(self) -> Iterator[Callable[[], list[str]]]:
-        """No call gets through."""
-        shut = self._watched.shut = []
-        try:
-            yield lambda: list(shut)
-        finally:
-            self._watched.shut = None
+        integrations.disconnect(self._stage.runtime, self.row(), actor=actor, token_id=None)
 
 
 def _interrupts(moments: Iterable[Moment]) -> tuple[Interrupt, ...]:
@@ -400,13 +263,6 @@ def _known_side(type_: str) -> MakeVendor | None:
         return side(type_)
     except UnknownSide:
         return None
-
-
-def folder_of(connector: type[Connector]) -> Path:
-    """Where the connector's code is."""
-    import inspect
-
-    return Path(inspect.getfile(connector)).parent
 
 
 def _opened(connector: type[Connector], make_vendor: MakeVendor) -> AbstractContextManager[EngineBench]:

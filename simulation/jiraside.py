@@ -268,7 +268,7 @@ class JiraSide:
             "description": adf.plain(issue.description),
             "status": STATUSES[site.statuses[issue.status].name],
             "priority": PRIORITIES[site.priorities[issue.priority].name] if issue.priority else None,
-            "assignee": ACCOUNTS[site.users[issue.assignee].display_name] if issue.assignee else None,
+            "assignee": ACCOUNTS.get(site.users[issue.assignee].display_name, "eve") if issue.assignee else None,
         }
         marker = next((label for label in issue.labels if label.startswith(MARKER)), None)
         return Item(str(issue.id), issue.key, site.projects[issue.project].key, values, marker)

@@ -104,7 +104,7 @@ def runtime() -> Runtime:
         settings=current,
         db=Database(current.database_url),
         vault=Vault.parse(current.secrets_keys.get_secret_value()),
-        registry=Registry.load(),
+        registry=Registry.load(tiers_file=current.tiers_file),
         transport=default_transport(current.egress_allow),
         ring=ring,
         worker=f"{socket.gethostname()}:{os.getpid()}",

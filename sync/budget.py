@@ -31,6 +31,10 @@ MAX_DRAW = 8
 """Permits drawn in one transaction at most. Draws double from 1, so that a session with one call wastes none, a pull of
 a thousand pages asks the database an eighth as often, and a park by another worker is overrun by 7 calls at most."""
 
+SHORTEST_SLEEP = 0.001
+"""Seconds. What is missing may be a rounding error of a permit, and a clock that counts microseconds would not move by
+the time that takes: it would be waited for without end."""
+
 
 class SharedBudget:
     """The budget `key` (an integration id) as one session in one lane sees it. Its threads wait for each other."""
@@ -98,7 +102,7 @@ class SharedBudget:
             row.refilled_at = max(now, row.refilled_at)
             spare = row.tokens - self._floor
             if spare < missing:
-                return (missing - spare) / self._rates.per_second
+                return max(SHORTEST_SLEEP, (missing - spare) / self._rates.per_second)
             drawn = max(missing, min(self._next_draw, spare))
             row.tokens -= drawn
         self._permits += drawn

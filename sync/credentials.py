@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from pydantic import SecretStr, ValidationError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as DbSession
 
 from connectors.contract import (
@@ -32,10 +34,13 @@ from connectors.contract import (
     Vocabulary,
 )
 from connectors.http import Budget, HttpClient, Unlimited
-from core.errors import Conflict, Unprocessable
+from core.errors import Conflict, PlatformError, Unprocessable
 from core.models import Credential, Integration
 from core.vault import VaultError
+from sync.contained import contained
 from sync.runtime import Runtime
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +165,22 @@ class Checked:
 def check(rt: Runtime, connector: type[Connector], config: Config, mode: str, values: Mapping[str, Any]) -> Checked:
     """Prove with the vendor that credentials work, before anything is stored, and learn its words.
 
-    Raises Unprocessable when they do not, Conflict when the vendor can't say now, ConsentPending as the connector does.
+    Raises Unprocessable when they do not, Conflict when the vendor can't say now, ConsentPending as the connector does,
+    PlatformError when the connector fails in a way of its own.
     """
+    name = connector.manifest.name
+    try:
+        with contained():
+            return _checked(rt, connector, config, mode, values)
+    except (ConsentPending, PlatformError, DBAPIError):
+        raise
+    except Exception as error:
+        log.exception("check.fault", type=connector.manifest.type)
+        text = f"The {name} connector failed with {type(error).__name__}, so nothing was saved; report it with the log."
+        raise PlatformError(text) from None
+
+
+def _checked(rt: Runtime, connector: type[Connector], config: Config, mode: str, values: Mapping[str, Any]) -> Checked:
     name = connector.manifest.name
     # There may be no integration yet whose budget could be used, and it is a call or a few.
     connection = build(rt, connector, config, mode, values, Unlimited())

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from connectors.redaction import Redactor
 from connectors.registry import UnknownType
+from core.clock import iso
 from core.errors import Conflict, NotFound
 from core.models import Binding, Credential, Delivery, Integration, RateBudget, Subscription, SyncRun
 from core.vault import VaultError
@@ -176,5 +177,5 @@ def _redacted(found: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
     return redacted
 
 
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+def _plain(value: object) -> str | None:
+    return iso(value) if isinstance(value, datetime) else str(value)

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Text, cast, delete, or_, select
 from sqlalchemy import update as sql_update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from connectors.contract import (
@@ -48,7 +49,9 @@ from core.models import (
 from core.vault import VaultError
 from sync import lifecycle, tokens
 from sync.configuration import check_mappings, connector_class, parse_config, parse_credentials, stored_form
+from sync.contained import contained
 from sync.credentials import awaits_consent, build, check, learn, load, save, words
+from sync.failures import Fault
 from sync.lint import Finding, as_json, judge, listed
 from sync.pull import new_run
 from sync.runtime import Lane, Runtime
@@ -339,10 +342,16 @@ def _say_goodbye(rt: Runtime, integration: Integration) -> dict[str, str]:
     failures: dict[str, str] = {}
     for name, step in (("webhook", _unsubscribe), ("tokens", _revoke)):
         try:
-            step(rt, integration)
+            with contained():
+                step(rt, integration)
         except (ConnectorError, PlatformError, VaultError, tokens.GrantRefused) as error:
             failures[f"{name}_left_at_vendor"] = str(error)
             log.warning("disconnect.incomplete", integration_id=integration.id, what=name, text=str(error))
+        except DBAPIError:
+            raise
+        except Exception as error:  # a broken plugin must not hold on to an account
+            failures[f"{name}_left_at_vendor"] = Fault(error).text
+            log.exception("disconnect.fault", integration_id=integration.id, what=name)
     return failures
 
 

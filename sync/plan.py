@@ -22,6 +22,7 @@ from core.errors import Conflict
 from core.ledger import COLUMNS
 from core.models import Binding, Task
 from sync.apply import newest_of, values_of
+from sync.contained import contained
 from sync.people import People
 from sync.reasons import sentence
 from sync.reconcile import (
@@ -106,6 +107,11 @@ def plan(rt: Runtime, integration_id: str, limit: int = MOST) -> Plan:
 
     Raises NotFound; Conflict for an integration that can't be looked at now; what the connector raises.
     """
+    with contained():
+        return _plan(rt, integration_id, limit)
+
+
+def _plan(rt: Runtime, integration_id: str, limit: int) -> Plan:
     session = open_to_look(rt, integration_id)
     if not isinstance(session.connector, TaskSource):
         raise Conflict(f"{integration_id} has nothing to sync: its connector has no items to pull.")

@@ -34,6 +34,7 @@ from core.models import Binding, Integration, Task
 from core.tasks import COLUMNS
 from core.vault import VaultError
 from sync.apply import apply_items
+from sync.contained import contained
 from sync.failures import MAX_ATTEMPTS, Fault, backoff
 from sync.health import mark_writes, may_work
 from sync.leases import LeaseLost, hold
@@ -48,6 +49,10 @@ log = structlog.get_logger()
 BATCH = 50
 """Bindings claimed at once: few enough that a claim's next attempt (RETRY_FIRST) is still ahead when they are done,
 since 50 writes of 100 ms take 5 s."""
+
+TRIPS_AT = 3
+"""Writes in a row that may fail in passing before the lane is closed for a while: one item may be locked at the vendor,
+three are an outage, and trying the other thousand would only add to it."""
 
 NO_SESSION = timedelta(seconds=30)
 """How long the lane waits when not even a session could be opened: as long as a failed renewal is left alone."""
@@ -73,8 +78,13 @@ def push(rt: Runtime, integration_id: str) -> int:
             log.warning("push.paused", integration_id=integration_id, code=stop.error.code, text=stop.error.text)
         except AuthFailed as error:
             log.warning("push.auth_failed", integration_id=integration_id, text=error.text)
+        except DBAPIError:
+            raise  # nothing was claimed, or what was is found again
         except (ConnectorError, PlatformError, VaultError) as error:
             _wait(rt, integration_id, error)
+        except Exception as error:  # a connector that can't even be made
+            log.exception("push.fault", integration_id=integration_id)
+            _wait(rt, integration_id, Fault(error))
         return 0
 
 
@@ -93,8 +103,12 @@ def _pay(writer: Writer) -> int:
     pusher = _Pusher(writer)
     settled = 0
     while claimed := pusher.claim():
-        for binding_id in claimed:
-            settled += pusher.pay(binding_id)
+        for number, binding_id in enumerate(claimed, start=1):
+            try:
+                settled += pusher.pay(binding_id)
+            except _Stop:
+                pusher.give_back(claimed[number:])
+                raise
     return settled
 
 
@@ -103,6 +117,7 @@ class _Pusher:
     """One holder of an integration's push lane."""
 
     writer: Writer
+    _in_a_row: int = 0
 
     def claim(self) -> list[int]:
         """The next due bindings, their attempt counted before anything is tried.
@@ -131,7 +146,10 @@ class _Pusher:
             return False
         debt = Debt(row.Binding, row.Task)
         try:
-            return self.writer.create(debt) if debt.binding.state == "creating" else self.writer.update(debt)
+            with contained():
+                done = self.writer.create(debt) if debt.binding.state == "creating" else self.writer.update(debt)
+            self._in_a_row = 0
+            return done
         except (LeaseLost, _Stop, AuthFailed, DBAPIError):
             raise  # the lane's affair, not this binding's
         except ConnectorError as error:
@@ -144,9 +162,14 @@ class _Pusher:
     # --- failures -----------------------------------------------------------------------------------
 
     def _failed(self, debt: Debt, error: ConnectorError) -> None:
+        if not isinstance(error, Transient):
+            self._in_a_row = 0  # the vendor has answered
         match error:
             case RateLimited(scope="account"):
-                self._pause(error)
+                self._pause(error, error.until)
+            case Transient():
+                self._note(debt, error)
+                self._trip(error)
             case NotFound() | Conflict():
                 self._look_again(debt, error)
             case Rejected(field=str(name)) if name in COLUMNS and debt.binding.state == "bound":
@@ -155,12 +178,30 @@ class _Pusher:
             case _:
                 self._note(debt, error)
 
-    def _pause(self, error: RateLimited) -> None:
-        """The whole account has to wait: nothing is claimed before the vendor's time has come."""
+    def _trip(self, error: Transient) -> None:
+        """After TRIPS_AT passing failures in a row the vendor is taken to be down: the lane waits as long as a pull
+        would that has failed as often, then tries again."""
+        self._in_a_row += 1
+        if self._in_a_row < TRIPS_AT:
+            return
+        now, mine = self.writer.rt.clock(), Integration.id == self.writer.scope.integration_id
+        with self.writer.rt.db.read() as db:
+            failures = db.scalar(select(Integration.pull_failures).where(mine)) or 0
+        self._pause(error, max(error.retry_at or now, now + backoff(max(failures, 1))))
+
+    def give_back(self, ids: list[int]) -> None:
+        """What was claimed and not tried has not failed: it is due again as soon as the lane is."""
+        with self.writer.rt.db.write() as db:
+            self.writer.lease.guard(db)
+            untried = {"attempts": Binding.attempts - 1, "next_attempt_at": self.writer.rt.clock()}
+            db.execute(bindings(db, ids).values(untried))
+
+    def _pause(self, error: ConnectorError, until: datetime) -> None:
+        """The whole account has to wait: nothing is claimed before the time has come."""
         with self.writer.rt.db.write() as db:
             self.writer.lease.guard(db)
             mine = Integration.id == self.writer.scope.integration_id
-            db.execute(update(Integration).where(mine).values(next_push_at=error.until))
+            db.execute(update(Integration).where(mine).values(next_push_at=until))
         raise _Stop(error)
 
     def _look_again(self, debt: Debt, error: ConnectorError) -> None:

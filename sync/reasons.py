@@ -25,6 +25,12 @@ SENTENCES: Mapping[str, str] = {
 NEXT_STEPS: Mapping[str, str] = {
     "auth_failed": "Give the integration working credentials; the write follows by itself.",
     "consent_pending": "Give consent at the vendor; the write follows by itself.",
+    "reauth_required": "Give consent or credentials again, as the text says; then all goes on by itself.",
+    "missing_scopes": "Give consent again with the missing scopes allowed.",
+    "transient": "Nothing to do: it is tried again by itself.",
+    "rate_limited": "Nothing to do: the vendor says when it may be tried again.",
+    "conflict": "Nothing to do: the item is read again and decided anew.",
+    "bad_payload": "Report this with the worker's log: the vendor answered in a form the connector does not know.",
     "forbidden": "Allow the connected account to do this at the vendor, then change the task once more.",
     "rejected": "Mend what the vendor objects to here or there, then change the task once more.",
     "not_found": "Look whether the item, or the project it belongs in, is still there and visible to the account.",

@@ -20,6 +20,7 @@ from core.models import Integration
 from sync import lifecycle, oauth
 from sync.budget import SharedBudget, UnspentBudget
 from sync.configuration import connector_class, parse_config
+from sync.contained import contained
 from sync.credentials import Connection, Opened, build, load, oauth_facts
 from sync.runtime import Lane, Runtime
 
@@ -98,8 +99,13 @@ def with_refresh(rt: Runtime, integration_id: str, lane: Lane, work: Callable[[S
     """Run `work` in a session, and once more if the vendor refuses the credentials, with renewed ones where possible.
 
     `work` must bear being run again from its start. A second refusal stops the integration (status `error`,
-    `reauth_required`, one event) and is raised.
+    `reauth_required`, one event) and is raised. SystemExit out of a connector is an ordinary error (PluginExit).
     """
+    with contained():
+        return _with_refresh(rt, integration_id, lane, work)
+
+
+def _with_refresh(rt: Runtime, integration_id: str, lane: Lane, work: Callable[[Session], T]) -> T:
     with open_session(rt, integration_id, lane) as session:
         version = session.credential_version
         try:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 from pydantic import SecretStr
 from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
 
 from connectors.contract import (
     AuthFailed,
@@ -30,6 +31,7 @@ from core.errors import Conflict, PlatformError
 from core.hook_secrets import HookSecrets
 from core.models import Integration, Subscription
 from sync import lifecycle
+from sync.failures import Fault
 from sync.leases import Lease, LeaseLost, hold
 from sync.missed import read_log
 from sync.runtime import Lane, Runtime
@@ -89,6 +91,11 @@ def subscribe(rt: Runtime, integration_id: str) -> None:
             log.warning("subscription.lease_lost", integration_id=integration_id)
         except (ConnectorError, PlatformError) as error:
             _write_down(rt, integration_id, error)
+        except DBAPIError:
+            raise  # not the connector's doing: it stays due
+        except Exception as error:
+            log.exception("subscription.fault", integration_id=integration_id)
+            _write_down(rt, integration_id, Fault(error))
 
 
 def new_secret(rt: Runtime, integration_id: str, *, actor: str, token_id: str | None) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as DbSession
 
 from connectors.contract import ConnectorError, RateLimited, TaskSource
@@ -22,7 +23,7 @@ from core import ids
 from core.bulk import among
 from core.models import Binding, Integration, SyncRun
 from sync.apply import Applied, apply_items
-from sync.failures import RETRY_MOST
+from sync.failures import RETRY_MOST, Fault
 from sync.health import Cause, Trouble, clear_causes, raise_cause
 from sync.leases import Lease, LeaseLost, hold
 from sync.lifecycle import SWEEP_EVERY
@@ -167,6 +168,12 @@ def _work(rt: Runtime, begun: _Sweep, integration_id: str) -> bool:
     except ConnectorError as error:
         begun.fail(integration_id, error)
         log.warning("sweep.failed", integration_id=integration_id, code=error.code, text=error.text)
+        return False
+    except (LeaseLost, DBAPIError):
+        raise  # not the connector's doing: the sweep is found again
+    except Exception as error:
+        log.exception("sweep.fault", integration_id=integration_id)
+        begun.fail(integration_id, Fault(error))
         return False
     begun.finish(integration_id)
     return True

@@ -110,7 +110,7 @@ class Receiver:
             return
         except HooksUnavailable:
             verdict, answer = Verdict.UNAVAILABLE, answers.COME_BACK
-        except Exception:
+        except (Exception, SystemExit):  # an exit in the event loop would take the server with it
             # A connector's `verify` failed in a way its author did not foresee, or we did. Whether the delivery is
             # good is not known, so it must neither be taken nor refused: 503 is what vendors send again after, when
             # this has been mended. A 500 would say the same and some vendors count it against the hook; a 401 would

@@ -121,6 +121,7 @@ class People(Protocol):
     def edit(self, slot: int, field: str, value: str | int) -> str | None: ...
     def move(self, slot: int, to: int) -> str | None: ...
     def delete(self, slot: int) -> str | None: ...
+    def expire(self) -> None: ...
     def plant(self, count: int) -> None: ...
     def wrong_credentials(self) -> dict[str, Any]: ...
     def statuses(self) -> list[str]: ...
@@ -143,12 +144,16 @@ class Bench(Protocol):
 
     # --- worlds and time ---
 
-    def begin(self, *, bound: bool = True) -> None:
-        """A new world; without `bound`, without an item."""
+    def begin(self, *, bound: bool = True, oauth: bool = False) -> None:
+        """A new world; without `bound`, without an item; with `oauth`, connected by consent and not by a password."""
         ...
 
     def wait(self, seconds: float) -> None:
         """Time passes, and nobody works."""
+        ...
+
+    def ways_in(self) -> tuple[bool, ...]:
+        """Values of `oauth` there are: consent is one where the manifest has OAuth facts."""
         ...
 
     # --- people here ---
@@ -205,13 +210,12 @@ class Bench(Protocol):
         """Beat finds what is due, and it is worked."""
         ...
 
-    def resync(self) -> None:
+    def resync(self, *moments: Moment) -> None:
         """Every item is pulled again, as by a first sync."""
         ...
 
     def rest(self) -> list[str]:
-        """Everything under way arrives and all due work is done, then everything is told once more. What is wrong then,
-        by the invariants of two-way sync."""
+        """What is under way arrives, and all due work is done. What is wrong then, by the invariants of sync."""
         ...
 
     # --- operators ---
@@ -263,11 +267,15 @@ class Bench(Protocol):
         ...
 
     def next_step(self, code: str) -> str:
-        """What people are told to do about a reason code."""
+        """What people are told to do about a reason code; empty for one that nobody has thought of."""
         ...
 
     def secrets(self) -> Mapping[str, str]:
         """Name -> value of everything that must not be seen anywhere."""
+        ...
+
+    def private(self) -> Mapping[str, str]:
+        """Name -> value of all credentials, but for what tells who the account is."""
         ...
 
     def visible(self) -> Iterable[tuple[str, str]]:

@@ -32,10 +32,12 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong, and what its author can do about it."""
+    """Something that is wrong, and what its author can do about it. `unfinished`: the rule came to no end; from that
+    nobody is exempt."""
 
     text: str
     next_step: str
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,13 @@ class Subject:
 
     connector: type[Connector]
     folder: Path
+
+    def paper(self, name: str) -> Path:
+        """A file that belongs to the connector: beside its code, or at the root of its own project."""
+        beside, above = self.folder / name, self.folder.parent
+        at_root = (above / "pyproject.toml").exists() or above.name == "src"
+        root = above.parent if above.name == "src" else above
+        return root / name if at_root and not beside.exists() else beside
 
 
 Static = Callable[[Subject], Iterable[Finding]]

@@ -45,7 +45,7 @@ class Trial:
 
     def _exemptions(self) -> tuple[Mapping[str, str], str]:
         try:
-            return exemptions(self.subject.folder, RULES), ""
+            return exemptions(self.subject, RULES), ""
         except BadQualityFile as bad:
             return {}, str(bad)
 
@@ -57,7 +57,7 @@ class Trial:
         if missing := sorted(rule.needs - set(capabilities(self.subject.connector))):
             return Verdict(rule, Outcome.NOT_APPLICABLE, reason=f"no {', '.join(missing)}")
         findings = self._findings(rule)
-        if findings and rule.id in exempt:
+        if findings and rule.id in exempt and not any(found.unfinished for found in findings):
             return Verdict(rule, Outcome.EXEMPT, reason=exempt[rule.id])
         if findings:
             return Verdict(rule, Outcome.FAILED, findings)
@@ -88,4 +88,4 @@ def _unfinished(error: BaseException) -> Finding:
         place = f" at {trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
         trace = trace.tb_next
     text = f"the rule could not be finished: {type(error).__name__}: {str(error)[:300]}{place}"
-    return Finding(text, "Raise one of the contract's errors instead; anything else is a fault of the connector.")
+    return Finding(text, "Raise one of the contract's errors instead; anything else is a fault of the connector.", True)

@@ -61,6 +61,7 @@ OPERATIONS = [
     "POST /v1/integrations/{integration_id}/deliveries/replay",
     "GET /v1/integrations/{integration_id}/health",
     "GET /v1/integrations/{integration_id}/conflicts",
+    "GET /v1/integrations/{integration_id}/diagnostics",
     "POST /v1/integrations/{integration_id}/conflicts/{conflict_id}/resolve",
     "GET /v1/integrations/{integration_id}/oauth/start",
     "GET /v1/oauth/{type}/callback",

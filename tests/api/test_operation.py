@@ -104,7 +104,7 @@ def test_connectors_tell_what_they_need(api: TestClient) -> None:
         "webhooks",
         "webhook_subscriptions",
     ]
-    assert (toy["oauth"], toy["origin"]) == (True, "registered")
+    assert (toy["oauth"], toy["origin"], toy["tier"]) == (True, "registered", None)
     assert "projects" in toy["config_schema"]["properties"]
     assert toy["credentials_schemas"]["basic"]["properties"]["password"]["writeOnly"] is True
     assert body["meta"] == {"cursor": None, "has_more": False, "failures": []}
@@ -122,6 +122,16 @@ def test_a_connector_that_fails_to_load_is_told_with_the_reason(
         if each["name"] == "broken"
     ]
     assert "ModuleNotFoundError" in failure["reason"]
+
+
+def test_a_built_in_connector_shows_the_tier_it_is_shipped_with(
+    runtime_on: Callable[..., Runtime], sqlite_url: str
+) -> None:
+    rt = runtime_on(sqlite_url, registry=Registry.load([]))
+    plain = token(rt, organization_id=make_tenant(rt).organization_id, name="x")
+    shown = {each["type"]: each for each in client(create_app(rt), plain).get("/v1/connectors").json()["data"]}
+    assert (shown["jira"]["tier"], shown["jira"]["origin"]) == ("platinum", "built-in")
+    assert shown["github"]["tier"] is None
 
 
 def test_every_answer_has_a_request_id(anyone: TestClient) -> None:

@@ -34,6 +34,12 @@ def test_an_integration_is_added_listed_and_shown(turnbuckle: Turnbuckle, place:
     assert "Sync Service" in turnbuckle("integration", "show", integration_id).stdout
 
 
+def test_support_is_given_a_document_without_secrets(turnbuckle: Turnbuckle, integration_id: str) -> None:
+    told = turnbuckle("integration", "diagnostics", integration_id).stdout
+    assert json.loads(told)["integration"]["id"] == integration_id
+    assert "sandbox-api-token" not in told
+
+
 def test_config_from_a_file_and_credentials_from_stdin(
     turnbuckle: Turnbuckle, place: Place, jira: JiraSandbox, credentials: Path, home: Path
 ) -> None:

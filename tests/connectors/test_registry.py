@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from connectors.contract import CONTRACT_VERSION, Category, Config, Credentials, Manifest, OAuthFacts, WebhookFacts
 from connectors.github import GitHubConnector
@@ -77,7 +77,7 @@ GOOD_PLUGIN = "from tests.connectors.test_registry import Acme"
 
 def test_the_built_in_connectors_are_there():
     entry = next(entry for entry in Registry.load([]).entries() if entry.type == "github")
-    assert entry == Entry("github", GitHubConnector, "built-in", ())
+    assert entry == Entry("github", GitHubConnector, "built-in", (), None)
     assert Registry.load([]).get("github") is GitHubConnector
 
 
@@ -112,6 +112,30 @@ def test_a_plugin_carries_its_distributions_name_and_version(tmp_path, monkeypat
     assert "acme-turnbuckle 1.2" in [entry.origin for entry in Registry.load().entries()]
 
 
+def installed(tmp_path, plugin, requires):
+    """A plugin in a distribution of its own, with what that requires."""
+    plugin(GOOD_PLUGIN)
+    info = tmp_path / "acme_turnbuckle-1.2.dist-info"
+    info.mkdir()
+    lines = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme-turnbuckle\nVersion: 1.2\n{lines}")
+    (info / "entry_points.txt").write_text("[turnbuckle.connectors]\nacme = acme_plugin:Acme\n")
+    return Registry.load()
+
+
+def test_a_plugin_for_another_release_is_refused_before_its_code_runs(tmp_path, plugin):
+    registry = installed(tmp_path, plugin, ["httpx>=0.1", "turnbuckle>=99,<100"])
+    ours = importlib.metadata.version("turnbuckle")
+    assert registry.failures[-1].reason == f"it requires turnbuckle <100,>=99; this is {ours}"
+    assert registry.failures[-1].origin == "acme-turnbuckle 1.2"
+    assert "acme_plugin" not in sys.modules
+
+
+def test_a_plugin_within_its_bounds_is_taken(tmp_path, plugin):
+    registry = installed(tmp_path, plugin, ["turnbuckle>=0.1,<2"])
+    assert registry.get("acme").__name__ == "Acme"
+
+
 def test_an_unknown_type_names_the_known_ones():
     registry = Registry()
     registry.register(Acme)
@@ -132,6 +156,13 @@ def test_an_unknown_type_names_the_known_ones():
         ("Other = 1", "AttributeError"),
         ("Acme = 1", "not a connector class"),
         ("class Acme: check = print", "no manifest"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("class Odd(Exception): ...\nraise Odd('what now')", "Odd: what now"),
+        ("def f(): f()\nf()", "RecursionError"),
+        (
+            "from tests.connectors import test_registry as t\nAcme = t.having(type=None)",
+            "manifest can't be read: TypeError",
+        ),
     ],
 )
 def test_a_plugin_that_can_not_be_used_is_listed_with_the_reason(plugin, source, reason):
@@ -167,6 +198,12 @@ def test_a_sound_connector_has_no_problems():
     assert problems(Acme) == []
 
 
+class Unshowable(Config):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    thing: Checks | None = None
+
+
 OAUTH = OAuthFacts(authorize_url="{auth}/authorize", token_url="{api}/token", scopes=(), credentials="oauth2")
 
 
@@ -178,6 +215,7 @@ OAUTH = OAuthFacts(authorize_url="{auth}/authorize", token_url="{api}/token", sc
         (having(type="Acme-Tool"), "lower-case letters"),
         (having(config=BaseModel), "config model must subclass Config"),
         (having(config=None), "config model must subclass Config"),
+        (having(config=Unshowable), "its config has no JSON Schema"),
         (having(credentials={}), "no credentials model"),
         (having(credentials={"keys": BaseModel}), "'keys' must subclass Credentials"),
         (having(credentials={"keys": BareKeys}), "'api_key' of its credentials model 'keys' must be a SecretStr"),

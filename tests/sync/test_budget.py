@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from connectors.contract import RateFacts, RateLimited
-from sync.budget import HEAD_ROOM, MAX_DRAW, MAX_PACE, SharedBudget
+from sync.budget import HEAD_ROOM, MAX_DRAW, MAX_PACE, SHORTEST_SLEEP, SharedBudget
 from sync.runtime import Lane, Runtime
 from tests.sync.conftest import START, ManualClock
 
@@ -173,3 +173,13 @@ def test_threads_of_several_workers_never_take_more_than_there_is(any_runtime: R
 
     with ThreadPoolExecutor(workers) as pool:
         assert sum(pool.map(work, range(workers))) == rates.burst
+
+
+def test_what_is_missing_by_a_rounding_error_is_not_waited_for_without_end(
+    any_runtime: Runtime, clock: ManualClock
+) -> None:
+    odd = budget(any_runtime, rates=RateFacts(per_second=7.5, burst=30))
+    for _ in range(200):
+        odd.take(1)
+    assert min(clock.slept) >= SHORTEST_SLEEP
+    assert sum(clock.slept) == pytest.approx(170 / 7.5, rel=0.05)

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.contract import Refusal, RemoteUser
+from connectors.contract import Refusal, RemoteUser, Transient
 from core.models import Binding, Integration, Task
-from sync.push import push
+from sync.failures import backoff
+from sync.push import TRIPS_AT, push
 from sync.runtime import Lane
 from tests.sync.conftest import connect, toy_config
 from tests.sync.engine import Both
@@ -518,3 +519,57 @@ def test_the_assignee_of_a_new_task_goes_with_it(both, vendor):
     assert item.assignee == "u2"
     both.deliver()
     both.assert_equal()
+
+
+# --- an outage ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def owing(both: Both) -> Both:
+    """Ten tasks wait to be written."""
+    for number in range(10):
+        both.create(f"Owed {number}")
+    return both
+
+
+def test_three_failures_in_a_row_close_the_lane_and_cost_the_others_no_attempt(owing: Both, vendor, clock):
+    vendor.fail("create_task", 503, times=99)
+    owing.push()
+    assert owing.calls("create_task") == TRIPS_AT
+    rows = owing.rows(Binding)
+    assert [row.attempts for row in rows] == [1] * TRIPS_AT + [0] * (10 - TRIPS_AT)
+    assert [row.reason_code for row in rows] == ["transient"] * TRIPS_AT + [None] * (10 - TRIPS_AT)
+    owing.push()
+    assert owing.calls("create_task") == TRIPS_AT
+    assert owing.rows(Integration)[0].next_push_at > clock()
+
+
+def test_a_closed_lane_tries_again_by_itself_and_pays_everything(owing: Both, vendor, clock):
+    vendor.fail("create_task", 503, times=TRIPS_AT)
+    owing.push()
+    for _ in range(3):  # what may have been created after all is looked for twice before it is created again
+        clock.advance(minutes=10)
+        owing.push()
+    owing.assert_equal()
+
+
+def test_the_lane_stays_closed_the_longer_the_more_pulls_have_failed(owing: Both, vendor, clock):
+    vendor.fail("create_task", 503, times=TRIPS_AT)
+    with owing.rt.db.write() as session:
+        session.get_one(Integration, owing.id).pull_failures = 5
+    owing.push()
+    assert owing.rows(Integration)[0].next_push_at == clock() + backoff(5)
+
+
+def test_single_failures_among_successes_do_not_close_the_lane(owing: Both, vendor):
+    refused = {"Owed 1", "Owed 2", "Owed 4", "Owed 6"}
+    real = vendor.add
+
+    def add(container, **fields):
+        if fields["title"] in refused:
+            raise Transient("not now", maybe_done=False)
+        return real(container, **fields)
+
+    vendor.add = add
+    owing.push()
+    assert len(vendor.items) == 10 - len(refused)

@@ -53,7 +53,8 @@ class BellCredentials(Credentials):
 
 
 class Bell:
-    """Signs the body. What begins with `hello ` is a handshake; the header `x-bell-fault` makes the plugin fail."""
+    """Signs the body. What begins with `hello ` is a handshake; the header `x-bell-fault` makes the plugin fail,
+    `x-bell-exit` makes it try to end the process."""
 
     manifest: ClassVar[Manifest] = Manifest(
         type="bell",
@@ -74,6 +75,8 @@ class Bell:
     def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
         if "x-bell-fault" in delivery.headers:
             raise KeyError("an author's mistake")
+        if "x-bell-exit" in delivery.headers:
+            raise SystemExit(1)
         keys = [value for values in secrets.values() for value in values]
         hmac_hex(delivery.body, delivery.headers.get("x-bell-signature"), keys, prefix="sha256=")
         return Verified(delivery.headers.get("x-bell-delivery"), delivery.headers.get("x-bell-event", ""))

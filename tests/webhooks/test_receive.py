@@ -72,6 +72,7 @@ VERDICTS: list[tuple[str, dict[str, Any], int, str]] = [
     ("an unknown hook", {"path": "/webhooks/bell/" + "n" * 32}, 404, "refused"),
     ("another type's path", {"path": f"/webhooks/mute/{HOOK}"}, 404, "refused"),
     ("a plugin's mistake", {"headers": with_(x_bell_fault="1")}, 503, "fault"),
+    ("a plugin that exits", {"headers": with_(x_bell_exit="1")}, 503, "fault"),
 ]
 
 

@@ -2,18 +2,24 @@
 
 from connectors.kit.rule import Rule
 from connectors.kit.rules import (
+    budget,
+    changing,
     connecting,
     creating,
+    deleting,
     delivery,
     docs,
     fields,
     fixtures,
+    honesty,
     leaving,
     manifest,
     mapping,
     place,
+    reading,
     secrecy,
     source,
+    support,
     trouble,
     verification,
 )
@@ -33,6 +39,12 @@ _MODULES = (
     trouble,
     leaving,
     fields,
+    reading,
+    deleting,
+    support,
+    changing,
+    honesty,
+    budget,
 )
 
 RULES: tuple[Rule, ...] = tuple(sorted((rule for module in _MODULES for rule in module.RULES), key=lambda r: r.tier))

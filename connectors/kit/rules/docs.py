@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
 
+from connectors.kit import quality
 from connectors.kit.rule import Finding, Rule, Subject, Tier
 
+SETUP = r"set[- ]?up|installation|connecting"
+SCOPES = r"scopes?|permissions?|rights"
+
 BASICS = {
-    "Setup": r"set[- ]?up|installation|connecting",
-    "Scopes": r"scopes?|permissions?",
+    "Setup": SETUP,
     "Removal": r"removal|removing|disconnecting|uninstall",
 }
 MORE = {
@@ -27,7 +29,7 @@ _OWNER = re.compile(r"^(owner|maintained by|maintainer)s?\b\W*\w+", re.IGNORECAS
 
 def readme(subject: Subject) -> str:
     """The README's text; empty without one."""
-    path = subject.folder / "README.md"
+    path = subject.paper("README.md")
     return path.read_text("utf-8") if path.exists() else ""
 
 
@@ -55,6 +57,18 @@ def has_sections(wanted: Mapping[str, str], subject: Subject) -> Iterator[Findin
             )
 
 
+def basics(subject: Subject) -> Iterator[Finding]:
+    """How to connect it, with which scopes, and how to get rid of it. Scopes may have a heading or be told in Setup."""
+    yield from has_sections(BASICS, subject)
+    below = sections(readme(subject))
+    told = [text for heading, text in below.items() if re.search(rf"\b({SETUP})\b", heading, re.IGNORECASE)]
+    if not any(re.search(rf"\b({SCOPES})\b", text, re.IGNORECASE) for text in (*below, *told)):
+        yield Finding(
+            "README.md does not say which scopes or permissions are needed",
+            "List under Setup what the credentials must be allowed to do, and what each is for.",
+        )
+
+
 def limits_and_examples(subject: Subject) -> Iterator[Finding]:
     """What it can't do, what to do when it fails, and an example to copy."""
     yield from has_sections(MORE, subject)
@@ -63,14 +77,15 @@ def limits_and_examples(subject: Subject) -> Iterator[Finding]:
 
 
 def owner_named(subject: Subject) -> Iterator[Finding]:
-    """A line that begins with "Owner:" or "Maintained by"."""
-    if not _OWNER.search(readme(subject)):
-        yield Finding("README.md names no owner", "Add a line `Owner: …` with the people who answer for it.")
+    """`owner` in quality.toml, or a line of the README that begins with "Owner:" or "Maintained by"."""
+    owner = quality.read(subject).owner.strip()
+    if (not owner or owner.startswith("nobody")) and not _OWNER.search(readme(subject)):
+        yield Finding("nobody is named who answers for it", "Write `owner = …` into quality.toml.")
 
 
 RULES = (
-    Rule("docs", Tier.BRONZE, "The README tells of setup, scopes and removal.", static=partial(has_sections, BASICS)),
-    Rule("owner-named", Tier.SILVER, "The README names who answers for it.", static=owner_named),
+    Rule("docs", Tier.BRONZE, "The README tells of setup, scopes and removal.", static=basics),
+    Rule("owner-named", Tier.SILVER, "Somebody is named who answers for it.", static=owner_named),
     Rule("tests-cover-it", Tier.SILVER, "Its own tests cover 95 % of its lines."),
     Rule(
         "docs-limits-and-examples",

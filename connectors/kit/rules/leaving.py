@@ -12,6 +12,12 @@ GONE = (404, 410)
 
 def clean(bench: Bench) -> Iterator[Finding]:
     """The hook is gone, late deliveries are told so, nobody calls any more, and no task is lost."""
+    for oauth in bench.ways_in():
+        bench.begin(oauth=oauth)
+        yield from _leaves(bench)
+
+
+def _leaves(bench: Bench) -> Iterator[Finding]:
     bench.vendor.edit(0, "title", "Late")
     late = bench.arriving()
     kept = bench.tasks()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from connectors.contract import Priority, Status
 from connectors.kit.bench import Bench
@@ -69,18 +69,32 @@ def _round_trip(bench: Bench, field: str) -> Iterator[Finding]:
             yield Finding(f"{value} is written again and again", "Give `sent` in the form in which the item is read.")
 
 
+def shifted(names: Sequence[str], values: Sequence[str], by: int) -> tuple[dict[str, str], dict[str, str]]:
+    """A map of an operator's with a will of their own, and its way back: each value is read and written somewhere."""
+    read = {name: values[(number + by) % len(values)] for number, name in enumerate(names)}
+    written: dict[str, str] = {}
+    for name, value in read.items():
+        written.setdefault(value, name)
+    return read, written
+
+
 def _operators_map(bench: Bench, field: str) -> Iterator[Finding]:
-    """A map of every name to one value of ours makes that value of whatever the item has."""
-    wanted = "cancelled" if field == "status" else "critical"
-    changed = bench.reconfigure(**{f"{field}_map": dict.fromkeys(_names(bench, field), wanted)})
-    if changed.http != 201:
-        yield Finding(f"a map of every {field} is refused: {changed.text}", "Accept every name the vendor has.")
-        return
-    bench.pull()
-    got = bench.tasks()[0][field]
-    if got != wanted:
+    """Under two maps that differ in every name, one item reads as two values."""
+    names, values = _names(bench, field), VALUES[field]
+    if len(names) < len(values):
+        return  # no map could name each of our values
+    readings = []
+    for by in (1, 2):
+        read, written = shifted(names, values, by)
+        changed = bench.reconfigure(**{f"{field}_map": read, f"{field}_out": written})
+        if changed.http != 201:
+            yield Finding(f"a map of every {field} is refused: {changed.text}", "Accept every name the vendor has.")
+            return
+        bench.pull()
+        readings.append(bench.tasks()[0][field])
+    if readings[0] == readings[1]:
         yield Finding(
-            f"the operator's {field}_map is not heeded: the item reads {got}, not {wanted}",
+            f"the operator's {field}_map is not heeded: the item reads {readings[0]} under any",
             f"Look into config.{field}_map first, by the vendor's name and id.",
         )
 

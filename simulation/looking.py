@@ -1,0 +1,192 @@
+"""What the conformance kit's bench shows of a world: the platform's rows, its secrets, and all that can be seen."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from connectors.contract import Connector
+from connectors.http import Unlimited
+from connectors.kit.bench import Row
+from core.models import Integration, Subscription
+from simulation.invariants import fingerprint
+from simulation.observed import Watched
+from simulation.stage import Stage
+from simulation.vendor import TrialVendor
+from simulation.world import World
+from sync import subscriptions
+from sync.configuration import parse_config
+from sync.credentials import build, load
+from sync.diagnostics import diagnose
+from sync.reasons import NEXT_STEPS
+
+SHORTEST_SECRET = 6
+"""Characters: what is shorter is found everywhere by chance."""
+
+PUBLIC = frozenset({"cloud_id", "email", "expires_at", "login", "site", "site_url", "username"})
+"""Credential fields that say who, where or when: no secret, and shown to support."""
+
+SEEN = (
+    "integration",
+    "subscription",
+    "identity",
+    "rate_budget",
+    "task",
+    "task_history",
+    "conflict",
+    "binding",
+    "event",
+    "delivery",
+    "sync_run",
+    "audit_record",
+)
+"""Tables whose rows the API, support or an operator may see; sealed columns and deliveries' bodies aside."""
+
+
+def integration_of(world: World) -> Integration:
+    """The world's integration as it is now."""
+    with world.stage.database.read() as session:
+        return session.get_one(Integration, world.integration_id)
+
+
+class Looking:
+    """The part of the bench that only looks."""
+
+    connector: type[Connector]
+    _stage: Stage
+    _world: World
+    _watched: Watched
+    _seen: Counter[str]
+    _heard: list[str]
+    _id: str
+
+    @property
+    def vendor(self) -> TrialVendor:
+        """People at the vendor."""
+        side: Any = self._stage.vendor
+        return side  # type: ignore[no-any-return]
+
+    def row(self) -> Integration:
+        """The integration's row, detached."""
+        return integration_of(self._world)
+
+    def _table(self, name: str, where: str = "1 = 1", *parameters: Any) -> list[Row]:
+        cursor = self._stage.database.driver.execute(
+            f"SELECT * FROM {name} WHERE {where} ORDER BY rowid",
+            parameters,
+        )
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def integration(self) -> Row:
+        """The integration's row."""
+        return self._table("integration", "id = ?", self._id)[0]
+
+    def tasks(self) -> list[Row]:
+        """The tasks, oldest first."""
+        return self._table("task")
+
+    def bindings(self) -> list[Row]:
+        """The bindings; `refused` as a mapping."""
+        return [{**row, "refused": json.loads(row["refused"])} for row in self._table("binding")]
+
+    def history(self) -> list[Row]:
+        """The tasks' history."""
+        return self._table("task_history")
+
+    def events(self, type_: str = "") -> list[Row]:
+        """The events of a type, or all."""
+        return self._table("event", "type = ? OR ? = ''", type_, type_)
+
+    def deliveries(self) -> list[Row]:
+        """The inbox."""
+        return self._table("delivery")
+
+    def runs(self) -> list[Row]:
+        """The sync runs."""
+        return self._table("sync_run")
+
+    def config(self) -> Any:
+        """The config as its model."""
+        return parse_config(self.connector, self.row().config)
+
+    def settled(self) -> object:
+        """The invariants' fingerprint of the world."""
+        return fingerprint(self._world)
+
+    def written(self) -> int:
+        """Changes at the vendor that were ours."""
+        return sum(not change.by_people for change in self.vendor.journal())
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        """The diagnostics document."""
+        return diagnose(self._stage.runtime, self._id)
+
+    def next_step(self, code: str) -> str:
+        """What to do about a reason code."""
+        return NEXT_STEPS.get(code, "")
+
+    def secrets(self) -> Mapping[str, str]:
+        """What must not be seen."""
+        rt = self._stage.runtime
+        with rt.db.read() as session:
+            opened = load(rt, session, session.get_one(Integration, self._id))
+            row = session.get(Subscription, self._id)
+            signing = subscriptions.stored_secrets(rt, row) if row is not None else []
+        model = self.connector.manifest.credentials[opened.mode]
+        hidden = {name for name, field in model.model_fields.items() if "Secret" in str(field.annotation)}
+        found = {name: str(opened.values[name]) for name in hidden if opened.values.get(name)}
+        found |= {f"signing {number}": secret for number, secret in enumerate(signing, start=1)}
+        for name, value in opened.values.items():
+            pairs = {f"{name}:{other}": f"{value}:{found[other]}" for other in hidden & found.keys() if name != other}
+            found |= {pair: base64.b64encode(text.encode()).decode() for pair, text in pairs.items()}
+        return {name: secret for name, secret in found.items() if len(secret) >= SHORTEST_SECRET}
+
+    def private(self) -> Mapping[str, str]:
+        """Credentials that are neither a name nor a time."""
+        rt = self._stage.runtime
+        with rt.db.read() as session:
+            values = load(rt, session, self.row()).values
+        account = {self.row().account_id, self.row().account_name}
+        shown = {name: str(value) for name, value in values.items() if value not in account}
+        return {name: value for name, value in shown.items() if len(value) >= SHORTEST_SECRET and name not in PUBLIC}
+
+    def visible(self) -> Iterator[tuple[str, str]]:
+        """All that can be seen."""
+        yield from (("the log", line) for line in self._heard)
+        for name in SEEN:
+            for row in self._table(name):
+                shown = {key: value for key, value in row.items() if key not in ("sealed", "body")}
+                yield f"table {name}", repr(shown)
+        yield "the connector's repr", f"{self.instance()!r} {self.instance()!s}"
+        yield "the diagnostics", json.dumps(self.diagnostics())
+        yield from (("an error of a worker", fault) for fault in self._world.faults)
+
+    def untimed(self) -> list[str]:
+        """Calls without a timeout."""
+        return self._watched.untimed
+
+    def exercised(self) -> Mapping[str, int]:
+        """Methods that returned."""
+        return self._seen
+
+    def instance(self) -> Connector:
+        """A connector as a worker makes it."""
+        rt = self._stage.runtime
+        with rt.db.read() as session:
+            opened = load(rt, session, self.row())
+        made: Connector = build(rt, self.connector, self.config(), opened.mode, opened.values, Unlimited()).connector
+        return made
+
+    @contextmanager
+    def offline(self) -> Iterator[Callable[[], list[str]]]:
+        """No call gets through."""
+        shut = self._watched.shut = []
+        try:
+            yield lambda: list(shut)
+        finally:
+            self._watched.shut = None
