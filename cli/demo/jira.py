@@ -24,6 +24,7 @@ class JiraTool(Tool):
     label = "Jira"
     container = "APEX"
     told_on_change = "jira:issue_updated"
+    creates = "createIssue"
     statuses: ClassVar = {
         "To Do": "backlog",
         "In Progress": "in_progress",
@@ -34,7 +35,7 @@ class JiraTool(Tool):
     priorities: ClassVar = {"Highest": "critical", "High": "high", "Medium": "medium", "Low": "low", "Lowest": "low"}
 
     def __init__(self, seed: int, items: int) -> None:
-        super().__init__()
+        super().__init__(seed, items)
         self.sandbox: JiraSandbox = JiraSandbox(seed=seed, seed_issues=items)
         site = self.sandbox.site
         self._email, self._token = self.sandbox.basic_auth

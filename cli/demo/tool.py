@@ -63,10 +63,13 @@ class Tool(ABC):
     priorities: ClassVar[Mapping[str, str]]
     told_on_change: ClassVar[str]
     """The event of a webhook that tells of a changed item."""
+    creates: ClassVar[str]
+    """The API's operation that makes an item."""
 
     sandbox: Sandbox
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int, items: int) -> None:
+        """With `items` items in the container; the same seed makes the same ones."""
         self._news: deque[Arrival] = deque()
         self._last: dict[str, list[tuple[datetime, bool]]] = {}
 

@@ -20,7 +20,7 @@ class TrackerTool(Tool):
     sandbox_class: ClassVar[type[TrackerSandbox]]
 
     def __init__(self, seed: int, items: int) -> None:
-        super().__init__()
+        super().__init__(seed, items)
         self.sandbox: TrackerSandbox = self.sandbox_class(seed=seed)
         self.sandbox.plant(items, self.container)
         self.sandbox.tracker.listeners.append(self._on_change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,8 @@ HOST = "127.0.0.1"
 PORT = 8800
 """Where Turnbuckle listens, if nothing else does; the tools take the next ones."""
 
-TOOLS: tuple[Callable[[int, int], Tool], ...] = (JiraTool,)
-"""Who is in the demo: seed and number of items -> tool."""
+TOOLS: tuple[type[Tool], ...] = (JiraTool,)
+"""Who is in the demo."""
 
 POLL_SECONDS = 5
 """The shortest the API allows, so that a lost webhook is healed while one watches."""

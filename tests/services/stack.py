@@ -1,4 +1,4 @@
-"""The whole product as users run it, against a fake Jira over real HTTP: one embedded process, or web, worker and beat
+"""The whole product as users run it, against fake vendors over real HTTP: one embedded process, or web, worker and beat
 as processes of their own on PostgreSQL and Redis."""
 
 from __future__ import annotations
@@ -7,10 +7,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -27,14 +27,13 @@ PROJECT = "APEX"
 ADMIN_TOKEN = "token-of-an-administrator"
 
 
-class Stack:
-    """A running Turnbuckle, a fake Jira, and one integration between them."""
+class Turnbuckle:
+    """A running Turnbuckle with one workspace, and a person's token for it."""
 
-    def __init__(self, url: str, database_url: str, sandbox: JiraSandbox, token: str, ids: dict[str, str]) -> None:
-        self.url, self.database_url, self.sandbox, self.ids = url, database_url, sandbox, ids
+    def __init__(self, url: str, database_url: str, token: str, ids: dict[str, str]) -> None:
+        self.url, self.database_url, self.ids = url, database_url, ids
         self.api = httpx.Client(base_url=f"{url}/v1", headers={"Authorization": f"Bearer {token}"}, timeout=10)
         self.processes: dict[str, ServiceProcess] = {}
-        self.integration_id = ""
 
     # --- the API ---
 
@@ -71,6 +70,20 @@ class Stack:
         body = {"workspace_id": self.ids["workspace"], "service_line_id": self.ids["line"], "title": title, **fields}
         return dict(self.send("POST", "/tasks", body))
 
+    def sync(self, integration_id: str) -> dict[str, Any]:
+        """A manual sync, to its end."""
+        run = self.send("POST", f"/integrations/{integration_id}/sync")
+        path = f"/integrations/{integration_id}/syncs/{run['sync_id']}"
+        eventually(lambda: self.get(path)["status"] != "running", "the sync")
+        return dict(self.get(path))
+
+
+class Stack(Turnbuckle):
+    """A running Turnbuckle, a fake Jira, and one integration between them."""
+
+    sandbox: JiraSandbox
+    integration_id = ""
+
     def connect(self, **config: Any) -> None:
         """Connect the integration through the public API, and wait for its first sync."""
         # Only an administrator's token may register webhooks.
@@ -90,13 +103,6 @@ class Stack:
     def integration(self) -> dict[str, Any]:
         """The integration in full."""
         return dict(self.get(f"/integrations/{self.integration_id}"))
-
-    def sync(self) -> dict[str, Any]:
-        """A manual sync, to its end."""
-        run = self.send("POST", f"/integrations/{self.integration_id}/sync")
-        path = f"/integrations/{self.integration_id}/syncs/{run['sync_id']}"
-        eventually(lambda: self.get(path)["status"] != "running", "the sync")
-        return dict(self.get(path))
 
     # --- the vendor ---
 
@@ -121,11 +127,30 @@ def eventually(holds: Callable[[], Any], what: str, *, timeout: float = 15) -> f
     return time.monotonic() - start
 
 
+Made = TypeVar("Made", bound=Turnbuckle)
+
+
 @contextmanager
 def running(
     kind: str, database_url: str, broker_url: str | None, seed_issues: int = 0, lease_seconds: float = 60
 ) -> Iterator[Stack]:
-    """A stack of this kind: `embedded`, or `services` (which needs a broker)."""
+    """A stack with a fake Jira; see `started`."""
+    sandbox = JiraSandbox(seed=1, seed_issues=seed_issues, webhook_time_scale=0.001)
+    with sandbox.serve(), started(Stack, kind, database_url, broker_url, lease_seconds) as stack:
+        stack.sandbox = sandbox
+        yield stack
+
+
+@contextmanager
+def started(
+    make: type[Made],
+    kind: str,
+    database_url: str,
+    broker_url: str | None,
+    lease_seconds: float = 60,
+    vendor_endpoints: Mapping[str, Mapping[str, str]] | None = None,
+) -> Iterator[Made]:
+    """Turnbuckle of this kind: `embedded`, or `services` (which needs a broker)."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     upgrade(database_url)
@@ -138,12 +163,11 @@ def running(
         "TURNBUCKLE_TICK_SECONDS": "1",
         "TURNBUCKLE_LEASE_SECONDS": str(lease_seconds),
         "TURNBUCKLE_BROKER_URL": broker_url,
+        "TURNBUCKLE_VENDOR_ENDPOINTS": json.dumps(vendor_endpoints or {}),
         "PYTHONUNBUFFERED": "1",
     }
     with ExitStack() as cleanup:
-        sandbox = JiraSandbox(seed=1, seed_issues=seed_issues, webhook_time_scale=0.001)
-        cleanup.enter_context(sandbox.serve())
-        stack = Stack(url, database_url, sandbox, token, ids)
+        stack = make(url, database_url, token, ids)
         cleanup.callback(stack.api.close)
         for name, arguments, ready in _commands(kind, port, url):
             process = ServiceProcess(arguments, env=os.environ | env, ready=ready, timeout=40, name=name)
@@ -169,7 +193,7 @@ def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str 
 
 
 def _seed(database_url: str) -> tuple[str, dict[str, str]]:
-    """A tenant whose people have the addresses of people at the fake Jira."""
+    """A tenant whose people have the addresses of people at the fake vendors."""
     database, now = Database(database_url), utc_now()
     with database.write() as session:
         organization = workspaces.create_organization(session, "Apex", now)

@@ -55,7 +55,7 @@ def test_an_edit_whose_webhook_was_dropped_shows_with_one_poll(stack, ann, issue
     finally:
         stack.sandbox.faults.clear()
     assert stack.task_of(issue)["title"] == "A fresh issue"
-    run = stack.sync()
+    run = stack.sync(stack.integration_id)
     assert run["status"] == "success"
     assert stack.task_of(issue)["title"] == "Unheard"
 
