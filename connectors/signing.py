@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -34,6 +34,9 @@ LATEST_SECOND = 99_999_999_999
 _UNIX_SECONDS = re.compile(r"[0-9]{1,11}")
 _LOWER_HEX = re.compile(r"[0-9a-f]+")
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+_UNCHECKED = {f"verify_{name}": False for name in ("exp", "iat", "nbf", "aud", "iss", "sub", "jti")}
+"""What a token claims is checked here, on the given clock."""
 
 
 # --- HMAC of the body ---------------------------------------------------------------------------------
@@ -143,6 +146,17 @@ def basic_auth(header: str | None, secrets: Sequence[str]) -> None:
     _match_any(sha256(received).digest(), (sha256(k).digest() for k in _utf8(secrets)))
 
 
+def shared_secret(token: str | None, authorization: str | None, secrets: Sequence[str], user: str) -> None:
+    """The secret as a header of its own, as the password of Basic auth (`user` is fixed), or both: then both must be
+    right. For vendors that sign nothing and send what they were told to. Azure, Datadog."""
+    if token is None and authorization is None:
+        raise BadSignature("the secret is missing")
+    if token is not None:
+        token_equal(token, secrets)
+    if authorization is not None:
+        basic_auth(authorization, [f"{user}:{secret}" for secret in secrets if secret])
+
+
 def jwt_hs256(
     header: str | None, secrets: Sequence[str], issuer: str, now: datetime, leeway: timedelta = JWT_LEEWAY
 ) -> dict[str, Any]:
@@ -150,10 +164,43 @@ def jwt_hs256(
 
     It does not cover the body: what the body says must be fetched from the vendor.
     """
+    token = _token(header)
+    return _believed(token, [_claims(token, key) for key in _utf8(secrets)], issuer, now, leeway)
+
+
+def jwt_rs256(
+    header: str | None,
+    key_sets: Sequence[str],
+    issuer: str,
+    audiences: Collection[str],
+    now: datetime,
+    leeway: timedelta = JWT_LEEWAY,
+) -> dict[str, Any]:
+    """`Authorization: Bearer <JWT>`, RS256 only; returns the claims. Microsoft's Bot Connector.
+
+    `key_sets` are JWKS documents (JSON) as the issuer publishes them: fetching them is the connector's work. The token
+    names the key it was signed with. It does not cover the body.
+    """
+    token = _token(header)
+    claims = _believed(token, [_rs256_claims(token, key) for key in _rsa_keys(key_sets)], issuer, now, leeway)
+    audience = claims.get("aud")
+    if not isinstance(audience, str) or audience not in audiences:
+        raise BadSignature("the token is for somebody else")
+    return claims
+
+
+def _token(header: str | None) -> str:
     token = _after("Bearer ", header)
     if len(token) > JWT_LONGEST or not _JWT.fullmatch(token) or not _is_canonical(token.rpartition(".")[2]):
         raise BadSignature("the token is malformed")
-    believed = [claims for key in _utf8(secrets) if (claims := _claims(token, key)) is not None]
+    return token
+
+
+def _believed(
+    token: str, tried: Sequence[dict[str, Any] | None], issuer: str, now: datetime, leeway: timedelta
+) -> dict[str, Any]:
+    """The claims that one of the keys proved, if they hold now."""
+    believed = [claims for claims in tried if claims is not None]
     if not believed:
         raise BadSignature("the token's signature does not match")
     claims = believed[0]
@@ -165,11 +212,33 @@ def jwt_hs256(
 
 def _claims(token: str, key: bytes) -> dict[str, Any] | None:
     """The claims when the signature matches, else None. What they mean is checked by the caller, on the given clock."""
-    unchecked = {f"verify_{name}": False for name in ("exp", "iat", "nbf", "aud", "iss", "sub", "jti")}
     try:
-        return jwt.decode(token, key, algorithms=["HS256"], options=unchecked)  # type: ignore[arg-type]
+        return jwt.decode(token, key, algorithms=["HS256"], options=_UNCHECKED)  # type: ignore[arg-type]
     except (jwt.InvalidTokenError, RecursionError):  # the header is parsed unbelieved and may nest without end
         return None
+
+
+def _rs256_claims(token: str, key: jwt.PyJWK) -> dict[str, Any] | None:
+    try:
+        if jwt.get_unverified_header(token).get("kid") != key.key_id:
+            return None
+        return jwt.decode(token, key.key, algorithms=["RS256"], options=_UNCHECKED)  # type: ignore[arg-type]
+    except (jwt.InvalidTokenError, RecursionError):
+        return None
+
+
+def _rsa_keys(key_sets: Sequence[str]) -> list[jwt.PyJWK]:
+    """The RSA keys of the documents; one that can't be read counts as none, as an issuer may publish other kinds."""
+    keys: list[jwt.PyJWK] = []
+    for document in key_sets:
+        try:
+            keys += jwt.PyJWKSet.from_json(document).keys
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):  # not JSON, or no key set
+            continue
+    usable = [key for key in keys if key.key_type == "RSA" and key.key_id]
+    if not usable:
+        raise BadSignature("no key of the issuer is known")
+    return usable
 
 
 def _is_canonical(signature: str) -> bool:

@@ -1,0 +1,1 @@
+"""Azure Boards: so far only its webhook scheme."""
