@@ -147,6 +147,8 @@ class Dispatcher:
         self._running = False
         self._thread: threading.Thread | None = None
         self._wake = threading.Condition(threading.RLock())
+        self.listeners: list[Callable[[Delivery], None]] = []
+        """Told after each attempt, for vendors that disable a webhook whose receiver fails."""
         clock.on_advance(self._notify)
 
     def enqueue(self, delivery: Delivery) -> None:
@@ -210,6 +212,8 @@ class Dispatcher:
             delivery.attempts.append(attempt)
             self._settle(delivery, attempt, now)
             self._wake.notify_all()
+        for listener in self.listeners:
+            listener(delivery)
 
     def _settle(self, delivery: Delivery, attempt: Attempt, now: datetime) -> None:
         status = attempt.status

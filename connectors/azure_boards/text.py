@@ -1,0 +1,209 @@
+"""Work items' rich text (HTML) <-> markdown. Pure.
+
+Azure sanitises and wraps what it is sent, so texts are compared by the markdown they come to, never by their HTML.
+Markdown that went through both once comes out the same ever after.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from html.parser import HTMLParser
+
+from markdown_it import MarkdownIt
+
+from connectors.contract import RemoteValue
+from connectors.jira.adf import CONTROL, Mark, Node
+from connectors.jira.markdown import to_markdown
+
+DEEPEST = 60
+"""Elements inside one another that are heeded; what is deeper keeps its text. People's texts are some ten deep."""
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 40}).enable(
+    ["table", "strikethrough"]
+)
+"""Single line breaks are kept: people mean them."""
+
+_MARKS = {"b": "strong", "strong": "strong", "i": "em", "em": "em", "s": "strike", "del": "strike", "strike": "strike"}
+_LISTS = {"ul": "bulletList", "ol": "orderedList"}
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_BLOCKS = frozenset({"p", "div", "pre", "blockquote", "hr", "table", *_LISTS, *_HEADINGS, "section", "article"})
+_VOID = frozenset({"br", "hr", "img", "input", "wbr", "col"})
+_DROPPED = frozenset({"script", "style", "head", "title", "template"})
+_CLOSED_BY = {"li": {"li"}, "p": {"p"}, "td": {"td", "th"}, "th": {"td", "th"}, "tr": {"td", "th", "tr"}}
+"""An element -> the innermost open ones it ends, as browsers read what was left open."""
+_LANGUAGE = re.compile(r"language-([\w.+#-]+)")
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(slots=True)
+class _Element:
+    tag: str
+    attrs: dict[str, str] = field(default_factory=dict)
+    children: list[_Element | str] = field(default_factory=list)
+
+
+class _Tree(HTMLParser):
+    """The elements of a text, whatever was left open."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.root = _Element("div")
+        self._open = [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        while len(self._open) > 1 and self._open[-1].tag in _CLOSED_BY.get(tag, ()):
+            self._open.pop()
+        element = _Element(tag, {name: value or "" for name, value in attrs})
+        if len(self._open) < DEEPEST:
+            self._open[-1].children.append(element)
+            if tag not in _VOID:
+                self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        if any(element.tag == tag for element in self._open[1:]):
+            while self._open.pop().tag != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        self._open[-1].children.append(data)
+
+
+def to_html(markdown: str) -> str:
+    """The text as Azure takes it."""
+    return str(_MARKDOWN.render(CONTROL.sub("", markdown))).strip()
+
+
+def described(html: str) -> RemoteValue:
+    """Markdown, and a digest of it with all that markdown could not say: equal for equal texts however wrapped."""
+    tree = _Tree()
+    tree.feed(html)
+    tree.close()
+    text, lost = to_markdown(Node("doc", content=tuple(_blocks(tree.root.children))))
+    if not text and not lost:
+        return RemoteValue("", None)
+    digest = blake2b("\0".join((text, *lost)).encode("utf-8", "surrogatepass"), digest_size=12)
+    return RemoteValue(text, digest.hexdigest())
+
+
+def _blocks(children: Sequence[_Element | str]) -> Iterator[Node]:
+    """Blocks; what stands between them becomes paragraphs."""
+    loose: list[_Element | str] = []
+    for child in children:
+        if isinstance(child, _Element) and _holds_blocks(child):
+            yield from _paragraph(loose)
+            loose = []
+            yield from _block(child)
+        else:
+            loose.append(child)
+    yield from _paragraph(loose)
+
+
+def _holds_blocks(element: _Element) -> bool:
+    return element.tag in _BLOCKS or any(isinstance(c, _Element) and _holds_blocks(c) for c in element.children)
+
+
+def _block(element: _Element) -> Iterator[Node]:
+    tag = element.tag
+    if tag in _DROPPED:
+        return
+    if tag in _HEADINGS:
+        yield Node("heading", content=tuple(_inline(element.children)), attrs={"level": _HEADINGS[tag]})
+    elif tag in _LISTS:
+        yield _list(element)
+    elif tag == "pre":
+        yield _code(element)
+    elif tag == "hr":
+        yield Node("rule")
+    elif tag == "table":
+        rows = [_row(row) for row in _found(element, {"tr"})]
+        yield Node("table", content=tuple(row for row in rows if row.content))
+    elif tag == "blockquote":
+        yield Node("blockquote", content=tuple(_blocks(element.children)))
+    else:
+        yield from _blocks(element.children)
+
+
+def _paragraph(loose: Sequence[_Element | str]) -> Iterator[Node]:
+    content = tuple(_inline(loose))
+    if any(node.text.strip() or node.type not in ("text", "hardBreak") for node in content):
+        yield Node("paragraph", content=content)
+
+
+def _list(element: _Element) -> Node:
+    items = [Node("listItem", content=tuple(_blocks(item.children))) for item in _found(element, {"li"})]
+    start = element.attrs.get("start", "")
+    attrs = {"order": int(start)} if start.isascii() and start.isdecimal() and len(start) < 9 else None
+    return Node(_LISTS[element.tag], content=tuple(items), attrs=attrs)
+
+
+def _row(row: _Element) -> Node:
+    cells = [Node("tableCell", content=tuple(_blocks(cell.children))) for cell in _found(row, {"td", "th"})]
+    return Node("tableRow", content=tuple(cells))
+
+
+def _found(element: _Element, tags: set[str]) -> Iterator[_Element]:
+    """The nearest elements below with one of the tags; not those of a table or list within."""
+    for child in element.children:
+        if isinstance(child, _Element):
+            if child.tag in tags:
+                yield child
+            elif child.tag not in ("table", *_LISTS):
+                yield from _found(child, tags)
+
+
+def _code(element: _Element) -> Node:
+    inner = next(_found(element, {"code"}), element)
+    language = _LANGUAGE.search(inner.attrs.get("class", ""))
+    text = "".join(_raw(element)).strip("\n")
+    content = (Node("text", text),) if text else ()
+    return Node("codeBlock", content=content, attrs={"language": language[1]} if language else None)
+
+
+def _raw(element: _Element) -> Iterator[str]:
+    for child in element.children:
+        if isinstance(child, str):
+            yield child
+        elif child.tag == "br":
+            yield "\n"
+        else:
+            yield from _raw(child)
+
+
+def _inline(children: Sequence[_Element | str]) -> Iterator[Node]:
+    """Text with marks; a run of white space is one space wherever the tags are."""
+    space = True
+    for node in _spans(children, ()):
+        if node.type == "text":
+            text = node.text.removeprefix(" ") if space else node.text
+            if not text:
+                continue
+            node = Node("text", text, marks=node.marks)
+            space = text.endswith(" ")
+        else:
+            space = node.type == "hardBreak"
+        yield node
+
+
+def _spans(children: Sequence[_Element | str], marks: tuple[Mark, ...]) -> Iterator[Node]:
+    for child in children:
+        if isinstance(child, str):
+            yield Node("text", _SPACE.sub(" ", CONTROL.sub("", child)), marks=marks)
+        elif child.tag == "br":
+            yield Node("hardBreak")
+        elif child.tag == "img":
+            yield Node("image", child.attrs.get("alt", ""), attrs={"src": child.attrs.get("src", "")})
+        elif child.tag not in _DROPPED:
+            yield from _spans(child.children, _with(marks, child))
+
+
+def _with(marks: tuple[Mark, ...], element: _Element) -> tuple[Mark, ...]:
+    """The marks inside an element: one of each kind, the innermost."""
+    mark = Mark(_MARKS[element.tag]) if element.tag in _MARKS else None
+    if element.tag == "code":
+        mark = Mark("code")
+    elif element.tag == "a" and element.attrs.get("href"):
+        mark = Mark("link", {"href": element.attrs["href"]})
+    return marks if mark is None else (*(m for m in marks if m.type != mark.type), mark)
