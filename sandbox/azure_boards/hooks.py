@@ -9,7 +9,7 @@ from sandbox.azure_boards.items import BEFORE_LAST, fields, identity, named, sta
 from sandbox.errors import VendorError
 from sandbox.hooks import Hook, Hooks
 from sandbox.tracker import Change, Kind, Tracker
-from sandbox.webhooks import Delivery, DeliveryState
+from sandbox.webhooks import Delivery, DeliveryState, Dispatcher
 
 MASK = "********"
 ENABLED = "enabled"
@@ -25,7 +25,7 @@ EVENTS = {
 }
 KNOWN = frozenset({*EVENTS.values(), "workitem.commented", "git.push"})
 
-_STATES = {DeliveryState.DELIVERED: "succeeded", DeliveryState.FAILED: "failed"}
+_RESULTS = {DeliveryState.DELIVERED: "succeeded", DeliveryState.FAILED: "failed"}
 
 
 @dataclass
@@ -36,20 +36,20 @@ class Notification:
     number: int
     event: Mapping[str, Any]
     created: datetime
-    result: str = "pending"
-    answer: str = ""
-    attempts: int = 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, delivery: Delivery) -> dict[str, Any]:
         """As Azure's log has it: the event lacks what tells one delivery of it from another."""
-        details = {"event": self.event, "requestAttempts": self.attempts, "errorMessage": self.answer}
+        last = delivery.attempts[-1] if delivery.attempts else None
+        answer = "" if last is None else last.error or f"HTTP {last.status}"
+        result = _RESULTS.get(delivery.state, "pending")
+        details = {"event": self.event, "requestAttempts": len(delivery.attempts), "errorMessage": answer}
         return {
             "id": self.number,
             "subscriptionId": self.hook,
             "eventId": self.event["id"],
             "createdDate": stamp(self.created),
-            "status": "queued" if self.result == "pending" else "completed",
-            "result": self.result,
+            "status": "queued" if result == "pending" else "completed",
+            "result": result,
             "details": details,
         }
 
@@ -60,6 +60,7 @@ class ServiceHooks:
 
     hooks: Hooks
     tracker: Tracker
+    dispatcher: Dispatcher
     new_guid: Callable[[], str]
     log: dict[str, Notification] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
@@ -96,13 +97,13 @@ class ServiceHooks:
             "consumerInputs": inputs,
         }
 
-    def notifications(self, hooks: list[str], result: str | None, start: datetime, end: datetime) -> list[Notification]:
-        """Of some subscriptions, those made in a stretch of time."""
-        return [
-            one
-            for one in self.log.values()
-            if one.hook in hooks and start <= one.created <= end and result in (None, one.result)
-        ]
+    def notifications(
+        self, hooks: list[str], result: str | None, start: datetime, end: datetime
+    ) -> list[dict[str, Any]]:
+        """Of some subscriptions, those made in a stretch of time that came to a result, oldest first."""
+        made = [(self.log[sent.id], sent) for sent in self.dispatcher.log() if sent.id in self.log]
+        found = [one.to_json(sent) for one, sent in made if one.hook in hooks and start <= one.created <= end]
+        return [one for one in found if result in (None, one["result"])]
 
     # What happens
 
@@ -154,19 +155,14 @@ class ServiceHooks:
             "revision": {"id": int(item.id), "rev": item.revision, "fields": after},
         }
 
-    def answered(self, delivery: Delivery) -> None:
-        """What an attempt means for the log, and for the subscription: 410 disables it at once, and any failure that is
-        not transient puts it on probation, where its events are lost."""
-        notification, last = self.log.get(delivery.id), delivery.attempts[-1]
-        if notification is None:
+    def given_up(self, delivery: Delivery) -> None:
+        """What a failure means for the subscription: 410 disables it at once, and any other that is not transient puts
+        it on probation, where its events are lost."""
+        notification, status = self.log.get(delivery.id), delivery.attempts[-1].status
+        if notification is None or status is None or status in TRANSIENT:
             return
         with self.tracker.lock:
-            notification.result = _STATES.get(delivery.state, "pending")
-            notification.attempts = len(delivery.attempts)
-            notification.answer = last.error or f"HTTP {last.status}"
-            if delivery.state is not DeliveryState.FAILED or last.status is None or last.status in TRANSIENT:
-                return
-            self.disable(notification.hook, "disabledBySystem" if last.status == 410 else "onProbation")
+            self.disable(notification.hook, "disabledBySystem" if status == 410 else "onProbation")
 
     def disable(self, hook_id: str, status: str) -> None:
         """From now on nothing is sent. A subscription removed meanwhile stays removed."""

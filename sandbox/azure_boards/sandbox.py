@@ -62,8 +62,8 @@ class AzureBoardsSandbox(TrackerSandbox):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._chance = self.rng("events")
-        self.service_hooks = ServiceHooks(self.hooks, self.tracker, self._guid)
-        self.deliveries.listeners.append(self.service_hooks.answered)
+        self.service_hooks = ServiceHooks(self.hooks, self.tracker, self.deliveries, self._guid)
+        self.deliveries.given_up.append(self.service_hooks.given_up)
 
     def make_tracker(self) -> Tracker:
         """Ids are plain numbers, unique in the organization; identities have GUIDs."""
@@ -74,6 +74,7 @@ class AzureBoardsSandbox(TrackerSandbox):
             statuses=STATUSES,
             priorities=PRIORITIES,
             default_priority="2",
+            new_key=None,
         )
 
     def _guid(self) -> str:
@@ -323,7 +324,7 @@ class AzureBoardsSandbox(TrackerSandbox):
         hooks = body.get("subscriptionIds") or [hook.id for hook in self.hooks.live()]
         first, last = start or datetime.min.replace(tzinfo=UTC), end or self.clock.now()
         found = self.service_hooks.notifications(hooks, body.get("resultType"), first, last)
-        return {**body, "results": [one.to_json() for one in found[: body.get("maxResults") or 100]]}
+        return {**body, "results": found[: body.get("maxResults") or 100]}
 
     def on_change(self, change: Change) -> None:
         """By Azure's service hooks."""
