@@ -2,35 +2,65 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from sandbox.azure_boards import AzureBoardsSandbox
 from sandbox.jira import CLIENT_ID, CLIENT_SECRET, JiraSandbox, Settings
 from sandbox.server import DEFAULT_HOST, serve_forever
+from sandbox.vendor import API_TOKEN, TrackerSandbox
+
+TRACKERS: dict[str, type[TrackerSandbox]] = {"azure_boards": AzureBoardsSandbox}
+"""The fake vendors that are made of the kit alone."""
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="Stateful fake vendors.")
     vendors = parser.add_subparsers(dest="vendor", required=True)
     jira = vendors.add_parser("jira", help="a fake Jira Cloud")
-    jira.add_argument("--port", type=int, default=8801)
-    jira.add_argument("--host", default=DEFAULT_HOST)
-    jira.add_argument("--seed", type=int, default=1, help="makes ids and planted issues repeatable")
-    jira.add_argument("--seed-issues", type=int, default=25, help="issues to start with")
     jira.add_argument("--sites", type=int, default=1, help="sites one consent covers")
-    jira.add_argument("--search-lag", type=float, default=0.0, help="seconds the search index is behind")
-    jira.add_argument("--consent", choices=("auto", "form"), default="auto")
-    jira.add_argument("--limits-scale", type=float, help="enforce rate limits, sizes times this")
-    jira.add_argument("--webhook-time-scale", type=float, default=0.01, help="shrinks retry delays")
-    jira.add_argument("--record", type=Path, help="write every exchange to this JSONL file")
+    _common(jira, 8801)
+    for number, name in enumerate(TRACKERS, 8802):
+        _common(vendors.add_parser(name, help=TRACKERS[name].__doc__), number)
     return parser.parse_args()
 
 
-def _jira(given: argparse.Namespace) -> JiraSandbox:
-    settings = Settings(
-        search_lag_seconds=given.search_lag,
-        consent=given.consent,
-        enforce_limits=given.limits_scale is not None,
-        limits_scale=given.limits_scale or 1.0,
+def _common(vendor: argparse.ArgumentParser, port: int) -> None:
+    vendor.add_argument("--port", type=int, default=port)
+    vendor.add_argument("--host", default=DEFAULT_HOST)
+    vendor.add_argument("--seed", type=int, default=1, help="makes ids and planted items repeatable")
+    vendor.add_argument("--seed-issues", type=int, default=25, help="items to start with")
+    vendor.add_argument("--search-lag", type=float, default=0.0, help="seconds the search index is behind")
+    vendor.add_argument("--consent", choices=("auto", "form"), default="auto")
+    vendor.add_argument("--limits-scale", type=float, help="enforce rate limits, sizes times this")
+    vendor.add_argument("--webhook-time-scale", type=float, default=0.01, help="shrinks retry delays")
+    vendor.add_argument("--record", type=Path, help="write every exchange to this JSONL file")
+
+
+def _settings(given: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "search_lag_seconds": given.search_lag,
+        "consent": given.consent,
+        "enforce_limits": given.limits_scale is not None,
+        "limits_scale": given.limits_scale or 1.0,
+    }
+
+
+def _tracker(given: argparse.Namespace) -> TrackerSandbox:
+    made = TRACKERS[given.vendor]
+    sandbox = made(
+        seed=given.seed,
+        settings=made.switches(**_settings(given)),
+        webhook_time_scale=given.webhook_time_scale,
+        record=given.record,
     )
+    sandbox.plant(given.seed_issues)
+    sandbox.url = f"http://{given.host}:{given.port}"
+    sandbox.deliveries.start()
+    return sandbox
+
+
+def _jira(given: argparse.Namespace) -> JiraSandbox:
+    settings = Settings(**_settings(given))
     sandbox = JiraSandbox(
         seed=given.seed,
         seed_issues=given.seed_issues,
@@ -47,6 +77,15 @@ def _jira(given: argparse.Namespace) -> JiraSandbox:
 def main() -> None:
     """Serve in the foreground until interrupted."""
     given = _arguments()
+    if given.vendor != "jira":
+        tracker = _tracker(given)
+        print(f"{given.vendor}   {tracker.url}")
+        print(f"Token     {API_TOKEN}")
+        if tracker.oauth is not None:
+            print(f"OAuth app {CLIENT_ID} : {CLIENT_SECRET}")
+        print(f"Control   {tracker.url}/_control/state", flush=True)
+        serve_forever(tracker.app, given.port, given.host)
+        return
     sandbox = _jira(given)
     email, token = sandbox.basic_auth
     print(f"Jira sandbox   {sandbox.site.url}   cloudId {sandbox.site.cloud_id}")

@@ -139,7 +139,8 @@ class Tracker:
     """The store. `lock` guards everything; the kit holds it around a request and around what a person does.
 
     `new_id` makes an item's id from its number in the order of birth, `new_key` its human key from its container and
-    its number there; None where people, too, call it by its id. Methods raise VendorError: 404 for what is not there, 400 (with `field`) for what can't be.
+    its number there; None where people, too, call it by its id. Methods raise VendorError: 404 for what is not there,
+    400 (with `field`) for what can't be.
     """
 
     def __init__(
