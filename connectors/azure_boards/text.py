@@ -32,6 +32,7 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = frozenset({"p", "div", "pre", "blockquote", "hr", "table", *_LISTS, *_HEADINGS, "section", "article"})
 _VOID = frozenset({"br", "hr", "img", "input", "wbr", "col"})
 _DROPPED = frozenset({"script", "style", "head", "title", "template"})
+_TABLE_PARTS = frozenset({"thead", "tbody", "tfoot", "tr", "td", "th", "colgroup", "col"})
 _CLOSED_BY = {"li": {"li"}, "p": {"p"}, "td": {"td", "th"}, "th": {"td", "th"}, "tr": {"td", "th", "tr"}}
 """An element -> the innermost open ones it ends, as browsers read what was left open."""
 _LANGUAGE = re.compile(r"language-([\w.+#-]+)")
@@ -118,6 +119,7 @@ def _block(element: _Element) -> Iterator[Node]:
     elif tag == "hr":
         yield Node("rule")
     elif tag == "table":
+        yield from _blocks(list(_strays(element)))
         rows = [_row(row) for row in _found(element, {"tr"})]
         yield Node("table", content=tuple(row for row in rows if row.content))
     elif tag == "blockquote":
@@ -133,10 +135,32 @@ def _paragraph(loose: Sequence[_Element | str]) -> Iterator[Node]:
 
 
 def _list(element: _Element) -> Node:
-    items = [Node("listItem", content=tuple(_blocks(item.children))) for item in _found(element, {"li"})]
+    items = [Node("listItem", content=tuple(_blocks(item))) for item in _items(element)]
     start = element.attrs.get("start", "")
     attrs = {"order": int(start)} if start.isascii() and start.isdecimal() and len(start) < 9 else None
     return Node(_LISTS[element.tag], content=tuple(items), attrs=attrs)
+
+
+def _items(element: _Element) -> list[list[_Element | str]]:
+    """The contents of a list's items. What stands between them, such as a list within, belongs to the one before."""
+    items: list[list[_Element | str]] = []
+    for child in element.children:
+        if isinstance(child, _Element) and child.tag == "li":
+            items.append(list(child.children))
+        elif items:
+            items[-1].append(child)
+        elif not isinstance(child, str) or child.strip():
+            items.append([child])
+    return items
+
+
+def _strays(element: _Element) -> Iterator[_Element | str]:
+    """What a table holds outside of its cells; browsers show it above."""
+    for child in element.children:
+        if isinstance(child, str) or child.tag not in _TABLE_PARTS:
+            yield child
+        elif child.tag not in ("td", "th"):
+            yield from _strays(child)
 
 
 def _row(row: _Element) -> Node:
@@ -145,12 +169,12 @@ def _row(row: _Element) -> Node:
 
 
 def _found(element: _Element, tags: set[str]) -> Iterator[_Element]:
-    """The nearest elements below with one of the tags; not those of a table or list within."""
+    """The nearest elements below with one of the tags; not those of a table within."""
     for child in element.children:
         if isinstance(child, _Element):
             if child.tag in tags:
                 yield child
-            elif child.tag not in ("table", *_LISTS):
+            elif child.tag != "table":
                 yield from _found(child, tags)
 
 
