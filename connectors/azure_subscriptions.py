@@ -24,6 +24,9 @@ ENABLED = "enabled"
 MOST_NOTIFICATIONS = 100
 """Asked for at once: each holds a whole event."""
 
+SLACK = timedelta(minutes=1)
+"""Azure's clock is known to a second or so; what is read twice does no harm."""
+
 SHORTEST = timedelta(seconds=1)
 """A stretch of time that is not halved further. Azure has no pages here."""
 
@@ -115,7 +118,7 @@ class ServiceHooks:
         ids = [h.id for h in self._all() if h.place in places and h.consumer_inputs.get("basicAuthUsername") == USER]
         offset = self._client.http.clock_offset
         if ids:
-            yield from self._failed(ids, since + offset, now + offset, now)
+            yield from self._failed(ids, since + offset - SLACK, now + offset + SLACK, now)
 
     def _failed(self, ids: list[str], start: datetime, end: datetime, now: datetime) -> Iterator[Sequence[Missed]]:
         """Those of a stretch of time; of its halves where they may not be all. Azure doesn't say in which order."""

@@ -22,8 +22,10 @@ def tidy(html: str) -> str:
 
 def tags_of(text: str) -> str:
     """Tags as they are kept: each once, whatever its case, parted by `; `."""
-    tags = {tag.strip().casefold(): tag.strip() for tag in reversed(re.split("[;,]", text)) if tag.strip()}
-    return "; ".join(reversed(tags.values()))
+    tags: dict[str, str] = {}
+    for tag in filter(None, map(str.strip, re.split("[;,]", text))):
+        tags.setdefault(tag.casefold(), tag)
+    return "; ".join(tags.values())
 
 
 def kind_of(tracker: Tracker, item: Item) -> str:
