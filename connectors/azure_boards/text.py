@@ -7,7 +7,7 @@ Markdown that went through both once comes out the same ever after.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from html.parser import HTMLParser
@@ -32,6 +32,7 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = frozenset({"p", "div", "pre", "blockquote", "hr", "table", *_LISTS, *_HEADINGS, "section", "article"})
 _VOID = frozenset({"br", "hr", "img", "input", "wbr", "col"})
 _DROPPED = frozenset({"script", "style", "head", "title", "template"})
+_FITS = frozenset({"paragraph", "bulletList", "orderedList", "codeBlock"})
 _TABLE_PARTS = frozenset({"thead", "tbody", "tfoot", "tr", "td", "th", "colgroup", "col"})
 _CLOSED_BY = {"li": {"li"}, "p": {"p"}, "td": {"td", "th"}, "th": {"td", "th"}, "tr": {"td", "th", "tr"}}
 """An element -> the innermost open ones it ends, as browsers read what was left open."""
@@ -111,7 +112,7 @@ def _block(element: _Element) -> Iterator[Node]:
     if tag in _DROPPED:
         return
     if tag in _HEADINGS:
-        yield Node("heading", content=tuple(_inline(element.children)), attrs={"level": _HEADINGS[tag]})
+        yield Node("heading", content=tuple(_line(element)), attrs={"level": _HEADINGS[tag]})
     elif tag in _LISTS:
         yield _list(element)
     elif tag == "pre":
@@ -123,9 +124,22 @@ def _block(element: _Element) -> Iterator[Node]:
         rows = [_row(row) for row in _found(element, {"tr"})]
         yield Node("table", content=tuple(row for row in rows if row.content))
     elif tag == "blockquote":
-        yield Node("blockquote", content=tuple(_blocks(element.children)))
+        yield Node("blockquote", content=tuple(_fitting(_blocks(element.children))))
     else:
         yield from _blocks(element.children)
+
+
+def _fitting(blocks: Iterable[Node]) -> Iterator[Node]:
+    """In a list or a quote, what comes nearest to a block that the writer of markdown has no place for there."""
+    for block in blocks:
+        if block.type in _FITS:
+            yield block
+        elif block.type == "heading":
+            yield Node("paragraph", content=block.content)
+        elif block.type == "table":
+            yield from (line for row in block.content for cell in row.content for line in cell.content)
+        else:  # a quote; a rule has nothing in it
+            yield from block.content
 
 
 def _paragraph(loose: Sequence[_Element | str]) -> Iterator[Node]:
@@ -135,7 +149,7 @@ def _paragraph(loose: Sequence[_Element | str]) -> Iterator[Node]:
 
 
 def _list(element: _Element) -> Node:
-    items = [Node("listItem", content=tuple(_blocks(item))) for item in _items(element)]
+    items = [Node("listItem", content=tuple(_fitting(_blocks(item)))) for item in _items(element)]
     start = element.attrs.get("start", "")
     attrs = {"order": int(start)} if start.isascii() and start.isdecimal() and len(start) < 9 else None
     return Node(_LISTS[element.tag], content=tuple(items), attrs=attrs)
@@ -164,7 +178,8 @@ def _strays(element: _Element) -> Iterator[_Element | str]:
 
 
 def _row(row: _Element) -> Node:
-    cells = [Node("tableCell", content=tuple(_blocks(cell.children))) for cell in _found(row, {"td", "th"})]
+    lines = [Node("paragraph", content=tuple(_line(cell))) for cell in _found(row, {"td", "th"})]
+    cells = [Node("tableCell", content=(line,)) for line in lines]
     return Node("tableRow", content=tuple(cells))
 
 
@@ -196,10 +211,21 @@ def _raw(element: _Element) -> Iterator[str]:
             yield from _raw(child)
 
 
+def _line(element: _Element) -> Iterator[Node]:
+    """All inside an element as one line, where markdown has no room for more."""
+    spans = _spans(element.children, ())
+    return _collapsed(Node("text", " ") if node.type == "hardBreak" else node for node in spans)
+
+
 def _inline(children: Sequence[_Element | str]) -> Iterator[Node]:
-    """Text with marks; a run of white space is one space wherever the tags are."""
+    """Text with marks, and the breaks in it."""
+    return _collapsed(_spans(children, ()))
+
+
+def _collapsed(nodes: Iterable[Node]) -> Iterator[Node]:
+    """A run of white space is one space, wherever the tags are."""
     space = True
-    for node in _spans(children, ()):
+    for node in nodes:
         if node.type == "text":
             text = node.text.removeprefix(" ") if space else node.text
             if not text:
@@ -217,6 +243,8 @@ def _spans(children: Sequence[_Element | str], marks: tuple[Mark, ...]) -> Itera
             yield Node("text", _SPACE.sub(" ", CONTROL.sub("", child)), marks=marks)
         elif child.tag == "br":
             yield Node("hardBreak")
+        elif child.tag in _BLOCKS or child.tag == "li":  # in a heading or a cell
+            yield from (Node("hardBreak"), *_spans(child.children, marks), Node("hardBreak"))
         elif child.tag == "img":
             yield Node("image", child.attrs.get("alt", ""), attrs={"src": child.attrs.get("src", "")})
         elif child.tag not in _DROPPED:

@@ -49,6 +49,10 @@ def test_markdown_comes_back_as_it_was_sent():
         ("<ul><li>left open<li>twice</ul>", "- left open\n- twice"),
         ("<ul><li>one</li><ul><li>below</li></ul><li>two</li></ul>", "- one\n  - below\n- two"),
         ("<table>stray<caption>Title</caption><tr><td>c</td></tr></table>", "strayTitle\n\n| c |\n| --- |"),
+        ("<ul><li><h1>a</h1><hr><blockquote>b</blockquote></li></ul>", "- a\n\n  b"),
+        ("<blockquote><table><tr><td>c</td></tr></table></blockquote>", "> c"),
+        ("<h2>one <br> two</h2>", "## one two"),
+        ("<table><tr><td><p>a <br>b</p><p>c</p></td></tr></table>", "| a b c |\n| --- |"),
         ("<ol start='7'><li>seven</li></ol>", "7. seven"),
         ("<span style='color:red'>red</span>", "red"),
         ("<script>alert(1)</script><style>p{}</style>safe", "safe"),
@@ -89,6 +93,31 @@ def test_elements_without_end_inside_one_another_are_read_all_the_same():
 def test_what_went_through_once_stays_as_it_is(text):
     once = described(tidy(to_html(text)))
     assert described(tidy(to_html(once.here))) == once
+
+
+TAGS = (
+    "b /b i p /p div /div ul /ul ol li /li h1 /h1 br table tr td /td /tr /table pre /pre code /code blockquote hr img"
+)
+PIECES = [f"<{tag}>" for tag in TAGS.split()] + [
+    " ",
+    "\n",
+    "a",
+    "b*",
+    "_c",
+    "1.",
+    "- ",
+    "#",
+    "|",
+    "`",
+    "&amp;",
+    "&nbsp;",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_what_is_written_of_any_html_stays_as_it_is(html):
+    written = described(tidy(to_html(described(html).here)))
+    assert described(tidy(to_html(written.here))) == written
 
 
 @given(st.text(alphabet="<>/abdiv pulotrh=\"'&;!-", max_size=80))
