@@ -95,8 +95,6 @@ class Writer:
         if changes.keys() & BY_TYPE:
             item = self._client.item(item_id)
             kind = item.fields.type
-            if item.rev != expected.version:
-                raise Conflict(f"Work item {item_id} is at revision {item.rev}, not {expected.version} any more.")
         ops = self._ops(changes, kind, outcome)
         if item is not None and "status" in changes:
             ops |= self._to_state(item, Status(str(changes["status"])), outcome)

@@ -166,10 +166,10 @@ def test_what_the_query_does_not_know_yet_is_found_by_the_next_poll(still: Bench
     still.sandbox.plant(1, "Web")
     still.clock.advance(3600)
     still.ann.edit("1", title="Too new for the index")
+    made = still.ann.create("Web", "Not listed at all")
+    still.clock.advance(50)
     found, last = everything(still.connector())
     assert found["1"].values["title"].here == "Too new for the index"  # what is listed is read as it is now
-    made = still.ann.create("Web", "Not listed at all")
-    found, last = everything(still.connector(), last.cursor)
     assert made.id not in found
     still.clock.advance(120)
     found, _ = everything(still.connector(), last.cursor)
@@ -215,6 +215,15 @@ def test_more_than_a_query_may_find_is_asked_for_in_stretches(still: Bench, monk
     assert [len(batch) for batch in still.connector().all_ids()][-1] <= 20
 
 
+def test_stretches_without_work_items_of_ours_are_passed_in_growing_steps(still: Bench, monkeypatch):
+    monkeypatch.setattr("connectors.azure_boards.connector.WINDOW", 16)
+    still.sandbox.settings.wiql_limit = 20
+    still.sandbox.plant(2000, "Lab")
+    still.sandbox.plant(30, "Web")
+    assert len(everything(still.connector())[0]) == 30
+    assert still.count("queryByWiql") < 30
+
+
 def test_azure_that_finds_a_single_work_item_too_much_is_not_asked_for_ever(still: Bench, monkeypatch):
     monkeypatch.setattr("connectors.azure_boards.connector.WINDOW", 4)
     still.sandbox.settings.wiql_limit = -1
@@ -225,6 +234,7 @@ def test_azure_that_finds_a_single_work_item_too_much_is_not_asked_for_ever(stil
 def test_a_new_path_or_type_in_the_config_makes_the_next_run_read_everything(still: Bench):
     still.sandbox.plant(2, "Web")
     still.sandbox.plant(2, "Lab")
+    still.clock.advance(600)
     _, last = everything(still.connector())
     still.clock.advance(3600)
     more = [{"external": "Web"}, {"external": "Lab"}]
@@ -372,3 +382,10 @@ def test_a_marked_work_item_is_found_by_its_tag_wherever_it_is(boards: Bench):
     found = boards.connector().find_created(KEY)
     assert [task.values["title"].here for task in found] == ["Ours, moved", "Ours, too"]
     assert boards.connector().find_created("scrums-tsk-26-999999-000000") == []
+
+
+def test_a_query_that_finds_more_than_was_asked_for_makes_nothing_ours(still: Bench, monkeypatch):
+    monkeypatch.setattr("connectors.azure_boards.wiql.tagged", lambda tag: "[System.Id] > 0")
+    still.ann.create("Web", "Almost", extra={"tags": f"{KEY}-not"})
+    ours = still.ann.create("Web", "Ours", extra={"tags": KEY})
+    assert [task.external_id for task in still.connector().find_created(KEY)] == [ours.id]
