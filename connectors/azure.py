@@ -9,14 +9,15 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from pydantic import Field, SecretStr
 
-from connectors.contract import AuthFailed, ConsentPending, Context, Credentials, OAuthFacts
-from connectors.response import Response
+from connectors.contract import AuthFailed, ConsentPending, Context, Credentials, CredentialsModel, OAuthFacts
+from connectors.response import Response, plain_words
 
 API_VERSION = "7.1"
 """Azure answers no call that does not name a version."""
@@ -65,11 +66,32 @@ class OAuthCredentials(Credentials):
     expires_at: datetime | None = None
 
 
+class ServicePrincipal(Credentials):
+    """An app in Entra that acts in its own name; it must be a user of the organization. Its tokens are asked for anew
+    when they are needed: there is nothing to refresh."""
+
+    tenant_id: str = Field(pattern=r"^[A-Za-z0-9.-]{1,255}$", description="The tenant's id or domain.")
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr = Field(min_length=1)
+
+
+CREDENTIALS: Mapping[str, CredentialsModel] = {
+    "pat": PatCredentials,
+    "service_principal": ServicePrincipal,
+    "oauth2": OAuthCredentials,
+}
+"""Mode -> model; each takes what the others refuse."""
+
+
 class Me(msgspec.Struct, rename="camel"):
     """Whose credentials they are."""
 
     id: str
     provider_display_name: str = ""
+
+
+class _Token(msgspec.Struct):
+    access_token: str
 
 
 class _Connection(msgspec.Struct, rename="camel"):
@@ -89,7 +111,8 @@ class AzureClient:
     def __init__(self, context: Context, organization: str) -> None:
         self.http = context.http
         self.http.read_timeout = READ_TIMEOUT
-        self._credentials: PatCredentials | OAuthCredentials = context.credentials
+        self._credentials: PatCredentials | ServicePrincipal | OAuthCredentials = context.credentials
+        self._login = urlsplit(context.endpoints["login"])
         self._base = f"{context.endpoints['api'].rstrip('/')}/{quote(organization, safe='')}"
         self._projects: dict[str, Project] = {}
 
@@ -109,7 +132,7 @@ class AzureClient:
         Azure often answers bad credentials with a page to sign in, with a status of success: AuthFailed for anything
         that is not JSON.
         """
-        headers = {"Authorization": self._authorization(), "X-TFS-FedAuthRedirect": "Suppress"}
+        headers = {"Authorization": self._authorization, "X-TFS-FedAuthRedirect": "Suppress"}
         if patch is not None:
             headers["Content-Type"] = "application/json-patch+json"
         response = self.http.request(
@@ -124,13 +147,30 @@ class AzureClient:
             raise AuthFailed(SIGN_IN)
         return response
 
+    @cached_property
     def _authorization(self) -> str:
         if isinstance(self._credentials, PatCredentials):
             pair = f":{self._credentials.personal_access_token.get_secret_value()}"
             return "Basic " + b64encode(pair.encode()).decode()
+        if isinstance(self._credentials, ServicePrincipal):
+            return f"Bearer {self._own_token(self._credentials)}"
         if self._credentials.access_token is None:
             raise ConsentPending("Nobody has consented yet: open this integration's authorization page and accept.")
         return f"Bearer {self._credentials.access_token.get_secret_value()}"
+
+    def _own_token(self, principal: ServicePrincipal) -> str:
+        """A token of the app's own. Raises AuthFailed."""
+        url = f"{self._login.scheme}://{self._login.netloc}/{part(principal.tenant_id)}/oauth2/v2.0/token"
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": principal.client_id,
+            "client_secret": principal.client_secret.get_secret_value(),
+            "scope": SCOPES[0],
+        }
+        response = self.http.request("POST", url, form=form, allow=(400, 401))
+        if response.status != 200:
+            raise AuthFailed(self.http.redact(f"Entra gives the app no token: {plain_words(response)}"))
+        return response.decode(_Token).access_token
 
     def me(self) -> Me:
         """Whose credentials they are."""

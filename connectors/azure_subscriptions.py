@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from connectors.azure import AzureClient
 from connectors.azure_hooks import USER
-from connectors.contract import Missed, RawDelivery, Subscription
+from connectors.contract import Forbidden, Missed, RawDelivery, Subscription
 
 ENABLED = "enabled"
 
@@ -29,6 +29,11 @@ SLACK = timedelta(minutes=1)
 
 SHORTEST = timedelta(seconds=1)
 """A stretch of time that is not halved further. Azure has no pages here."""
+
+PERMISSION = (
+    "The account may not register webhooks: give it the permissions to view and edit subscriptions in the mapped "
+    "projects (project administrators have them). Until then polling finds every change."
+)
 
 _PATH = "_apis/hooks/subscriptions"
 
@@ -82,7 +87,13 @@ class ServiceHooks:
 
     def subscribe(self, url: str, secret: SecretStr) -> Subscription:
         """One for each place. What is registered for this address already is enabled and given the secret; what listens
-        to anything else there is removed."""
+        to anything else there is removed. Raises Forbidden."""
+        try:
+            return self._registered(url, secret)
+        except Forbidden as error:
+            raise Forbidden(f"{PERMISSION} Azure said: {error.text}") from None
+
+    def _registered(self, url: str, secret: SecretStr) -> Subscription:
         wanted = self._wanted()
         kept: dict[_Place, str] = {}
         for hook in self._all():

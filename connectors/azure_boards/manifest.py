@@ -1,6 +1,6 @@
 """The facts of Azure Boards (REST 7.1)."""
 
-from connectors.azure import ENDPOINTS, OAUTH, OAuthCredentials, PatCredentials
+from connectors.azure import CREDENTIALS, ENDPOINTS, OAUTH
 from connectors.azure_boards.config import AzureBoardsConfig
 from connectors.azure_boards.webhook import WEBHOOKS
 from connectors.contract import Category, Manifest, RateFacts
@@ -11,7 +11,7 @@ MANIFEST = Manifest(
     category=Category.PROJECT_MANAGEMENT,
     description="Work items of Azure DevOps, both ways",
     config=AzureBoardsConfig,
-    credentials={"pat": PatCredentials, "oauth2": OAuthCredentials},
+    credentials=CREDENTIALS,
     endpoints=ENDPOINTS,
     oauth=OAUTH,
     webhooks=WEBHOOKS,

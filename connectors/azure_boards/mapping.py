@@ -81,7 +81,7 @@ class Fields(msgspec.Struct):
     area: str = msgspec.field(name=AREA, default="")
     description: str = msgspec.field(name=DESCRIPTION, default="")
     repro_steps: str = msgspec.field(name=REPRO_STEPS, default="")
-    priority: int | None = msgspec.field(name=PRIORITY, default=None)
+    priority: int | float | str | None = msgspec.field(name=PRIORITY, default=None)
     assigned_to: Identity | str | None = msgspec.field(name=ASSIGNED_TO, default=None)
     tags: str = msgspec.field(name=TAGS, default="")
 
@@ -125,7 +125,8 @@ class Reader:
         """A work item as the engine wants it. Raises BadPayload for a time in another form."""
         fields = item.fields
         tags = [tag.strip() for tag in fields.tags.split(";")]
-        priority = RemoteValue(Priority.MEDIUM, None)
+        # A whole number in Azure's own processes; another's choice must not make the page unreadable.
+        priority = str(fields.priority or "").removesuffix(".0")
         return RemoteTask(
             external_id=str(item.id),
             key=str(item.id),
@@ -137,7 +138,7 @@ class Reader:
                 "title": RemoteValue(fields.title, fields.title),
                 "description": described(getattr(fields, self.text_of(fields.type))),
                 "status": self.status(fields.project, fields.type, fields.state),
-                "priority": priority if fields.priority is None else self.priorities.read(str(fields.priority)),
+                "priority": self.priorities.read(priority) if priority else RemoteValue(Priority.MEDIUM, None),
             },
             assignee=person(fields.assigned_to),
             create_key=next((tag for tag in tags if tag.startswith(MARKER)), None),

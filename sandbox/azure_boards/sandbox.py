@@ -1,7 +1,7 @@
 """A fake Azure DevOps organization: what its REST API 7.1 answers about work items."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -15,10 +15,10 @@ from sandbox.errors import VendorError
 from sandbox.hooks import Sending
 from sandbox.http import Operation, Reply
 from sandbox.limits import Rate, Window
-from sandbox.oauth import OAuthRules
+from sandbox.oauth import AuthServer, Grant, OAuthApp, OAuthError, OAuthRules
 from sandbox.switches import Switches
 from sandbox.tracker import Change, Container, Item, Tracker
-from sandbox.vendor import Ask, Endpoint, TrackerSandbox, usual_people
+from sandbox.vendor import CLIENT_ID, CLIENT_SECRET, Ask, Endpoint, TrackerSandbox, usual_people
 from sandbox.webhooks import RetryRule
 
 ORGANIZATION = "sandbox"
@@ -41,6 +41,20 @@ class Settings(Switches):
     batch_nulls: bool = True
     plain_rules: bool = False
     required_fields: str = ""
+
+
+@dataclass
+class Entra(AuthServer):
+    """Microsoft's authorization server, which also gives an app tokens of its own, without a refresh token."""
+
+    def token(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer the token endpoint's fields. Raises OAuthError."""
+        if body.get("grant_type") != "client_credentials":
+            return super().token(body)
+        if body.get("scope") != self.rules.scopes[0]:
+            raise OAuthError(400, "invalid_scope", f"AADSTS70011: The scope {body.get('scope')} is not valid.")
+        grant = Grant(self._app(body), self.consenting, self.rules.scopes[:1])
+        return {name: value for name, value in self.issue(grant).items() if name != "refresh_token"}
 
 
 class AzureBoardsSandbox(TrackerSandbox):
@@ -76,6 +90,11 @@ class AzureBoardsSandbox(TrackerSandbox):
             default_priority="2",
             new_key=None,
         )
+
+    def _auth_server(self) -> AuthServer:
+        server = Entra(self.clock, self.rng("oauth"), self.settings, self.oauth_rules, self.robot.id)
+        server.apps[CLIENT_ID] = OAuthApp(CLIENT_ID, CLIENT_SECRET)
+        return server
 
     def _guid(self) -> str:
         digits = f"{self._chance.getrandbits(128):032x}"

@@ -17,6 +17,7 @@ from connectors.contract import RemoteUser, Status
 from connectors.http import HttpClient, Unlimited, default_transport
 from sandbox.azure_boards import CLIENT_ID, CLIENT_SECRET, AzureBoardsSandbox
 from tests.connectors.azure_boards.conftest import KEY, Bench, draft, everything, expected
+from tests.connectors.azure_boards.test_boards_reading import principal
 from tests.connectors.azure_boards.test_boards_webhook import SECRET, URL
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -103,6 +104,7 @@ def renew_tokens(boards: Bench) -> None:
     http = HttpClient(transport=boards.transport, budget=Unlimited(), now=boards.clock.now)
     form = {"grant_type": "refresh_token", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
     form["refresh_token"] = boards.sandbox.grant()["refresh_token"]
+    boards.connector(principal()).check()
     answer = http.request("POST", f"{boards.sandbox.url}/organizations/oauth2/v2.0/token", form=form)
     assert answer.json()["access_token"]
 

@@ -85,7 +85,14 @@ def test_azures_own_states_are_known_without_asking():
 
 @pytest.mark.parametrize(
     ("priority", "value"),
-    [(1, ("critical", "1:critical")), (4, ("low", "4:low")), (9, ("medium", "9:medium")), (None, ("medium", None))],
+    [
+        (1, ("critical", "1:critical")),
+        (4, ("low", "4:low")),
+        (9, ("medium", "9:medium")),
+        (2.0, ("high", "2:high")),
+        ("P1", ("medium", "P1:medium")),
+        (None, ("medium", None)),
+    ],
 )
 def test_priorities(priority, value):
     assert reader().task(item(**{"Microsoft.VSTS.Common.Priority": priority})).values["priority"] == value

@@ -6,13 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from connectors.azure import READ_TIMEOUT, OAuthCredentials, PatCredentials
+from connectors.azure import CREDENTIALS, READ_TIMEOUT, OAuthCredentials, PatCredentials, ServicePrincipal
 from connectors.azure_boards import AzureBoardsConnector
 from connectors.contract import (
     AuthFailed,
     BadPayload,
     ConsentPending,
+    Credentials,
     Gone,
     GoneReason,
     NotFound,
@@ -24,7 +26,7 @@ from connectors.contract import (
 )
 from connectors.http import WireRequest, WireResponse
 from connectors.registry import problems
-from sandbox.azure_boards import ORGANIZATION
+from sandbox.azure_boards import CLIENT_ID, CLIENT_SECRET, ORGANIZATION
 from sandbox.faults import FaultKind
 from tests.connectors.azure_boards.conftest import KEY, Bench, everything
 
@@ -84,6 +86,39 @@ def test_every_call_names_a_version_follows_no_page_to_sign_in_and_waits_as_long
     assert request.url.params["api-version"] == "7.1-preview"
     assert request.headers["x-tfs-fedauthredirect"] == "Suppress"
     assert request.extensions["timeout"]["read"] == READ_TIMEOUT > 60
+
+
+def principal(**more: str) -> ServicePrincipal:
+    given = {"tenant_id": "acme.example", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, **more}
+    return ServicePrincipal.model_validate(given)
+
+
+def test_an_app_asks_for_a_token_of_its_own_once(boards: Bench):
+    connector = boards.connector(principal())
+    assert connector.check() == boards.connector().check()
+    everything(connector)
+    assert boards.count("oauth.token") == 1
+
+
+def test_an_app_that_gets_no_token_is_told_why_without_its_secret(boards: Bench):
+    with pytest.raises(AuthFailed, match="client credentials are wrong") as raised:
+        boards.connector(principal(client_secret="not-the-secret")).check()
+    assert "not-the-secret" not in raised.value.text
+
+
+def test_credentials_are_told_apart_by_what_is_in_them():
+    app = {"client_id": "a", "client_secret": "b"}
+    given = {"pat": {"personal_access_token": "x"}, "service_principal": {"tenant_id": "t", **app}, "oauth2": app}
+    for mode, values in given.items():
+        fitting = [name for name, model in CREDENTIALS.items() if fits(model, values)]
+        assert fitting == [mode]
+
+
+def fits(model: type[Credentials], values: dict[str, str]) -> bool:
+    try:
+        return bool(model.model_validate(values))
+    except ValidationError:
+        return False
 
 
 def test_before_a_consent_nothing_is_called(still: Bench):

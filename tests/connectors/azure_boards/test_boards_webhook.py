@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from connectors.azure_boards import AzureBoardsConnector
 from connectors.azure_boards.webhook import SUBSCRIBED
-from connectors.contract import BadPayload, BadSignature, Hint, Ignored, Missed, NotFound, RawDelivery
+from connectors.contract import BadPayload, BadSignature, Forbidden, Hint, Ignored, Missed, NotFound, RawDelivery
 from sandbox.azure_boards import AzureBoardsSandbox
 from sandbox.clock import ManualClock
 from sandbox.inprocess import InProcessTransport
@@ -185,6 +185,12 @@ def test_a_half_made_registration_is_completed_and_what_is_too_much_removed(hook
     assert len(hooked.sandbox.hooks.live()) == 8
     hooked.connector(projects=[{"external": "Ops"}]).subscribe(URL, SECRET)
     assert len(hooked.sandbox.hooks.live()) == 4
+
+
+def test_an_account_that_may_not_is_told_which_permission_it_lacks(hooked: Bench):
+    hooked.sandbox.faults.add("error", operation="listSubscriptions", status=403)
+    with pytest.raises(Forbidden, match="edit subscriptions"):
+        hooked.connector().subscribe(URL, SECRET)
 
 
 def test_others_subscriptions_are_left_alone(hooked: Bench):
