@@ -80,9 +80,13 @@ class AzureBoardsConnector:
         return Account(f"{self._config.organization.lower()}/{me.id}", me.provider_display_name or me.id)
 
     def _states(self, project: str, kind: str) -> list[State]:
-        """The states of a type, asked for once."""
+        """The states of a type, asked for once; none of a type that was taken away while work items of it are left,
+        which must not keep others from being read."""
         if (project, kind) not in self._known_states:
-            self._known_states[project, kind] = self._client.states(project, kind)
+            try:
+                self._known_states[project, kind] = self._client.states(project, kind)
+            except NotFound:
+                self._known_states[project, kind] = []
         return self._known_states[project, kind]
 
     # --- TaskSource ---------------------------------------------------------------------------------

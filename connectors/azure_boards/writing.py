@@ -180,7 +180,7 @@ class Writer:
         named = [name for name in states if folded(name) == wanted]
         meant = [name for name in states if self._reader.status(project, kind, name).here == target]
         if not named + meant:
-            text = f"{kind} has no state that means {target}; it has: {', '.join(states)}."
+            text = f"{kind} has no state that means {target}; it has: {', '.join(states) or 'none'}."
             outcome.refuse("status", "no_path", f"{text} Name one of them in status_out.")
             return {}
         choice = (named + meant)[0]

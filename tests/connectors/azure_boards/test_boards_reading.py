@@ -363,6 +363,13 @@ def test_another_type_reads_the_same_state_by_its_own_category(still: Bench):
     assert still.read(item.id, **lab).values["status"].here == "backlog"
 
 
+def test_a_type_that_was_taken_away_does_not_keep_others_from_being_read(still: Bench):
+    still.ann.create("Lab", "Left over", status="In Test", extra={"type": "Saga"})
+    still.ann.create("Lab", "Usual")
+    found, _ = everything(still.connector(projects=[{"external": "Lab"}]))
+    assert [task.values["status"].here for task in found.values()] == ["backlog", "backlog"]
+
+
 # --- words and people -----------------------------------------------------------------------------------
 
 
