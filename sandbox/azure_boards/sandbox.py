@@ -1,12 +1,13 @@
 """A fake Azure DevOps organization: what its REST API 7.1 answers about work items."""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from sandbox.azure_boards import patch, wiql
+from sandbox.azure_boards.entra import RULES, Entra
 from sandbox.azure_boards.hooks import TRANSIENT, ServiceHooks
 from sandbox.azure_boards.items import fields, identity, kind_of, page, stamp, work_item
 from sandbox.azure_boards.process import AREAS, CATEGORIES, PRIORITIES, PROJECTS, STATUSES, containers
@@ -15,15 +16,13 @@ from sandbox.errors import VendorError
 from sandbox.hooks import Sending
 from sandbox.http import Operation, Reply
 from sandbox.limits import Rate, Window
-from sandbox.oauth import AuthServer, Grant, OAuthApp, OAuthError, OAuthRules
+from sandbox.oauth import AuthServer, OAuthApp
 from sandbox.switches import Switches
 from sandbox.tracker import Change, Container, Item, Tracker
 from sandbox.vendor import CLIENT_ID, CLIENT_SECRET, Ask, Endpoint, TrackerSandbox, usual_people
 from sandbox.webhooks import RetryRule
 
 ORGANIZATION = "sandbox"
-
-RESOURCE = "499b84ac-1321-427f-aa17-267ca6975798"
 
 LARGEST_BATCH = 200
 
@@ -43,20 +42,6 @@ class Settings(Switches):
     required_fields: str = ""
 
 
-@dataclass
-class Entra(AuthServer):
-    """Microsoft's authorization server, which also gives an app tokens of its own, without a refresh token."""
-
-    def token(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer the token endpoint's fields. Raises OAuthError."""
-        if body.get("grant_type") != "client_credentials":
-            return super().token(body)
-        if body.get("scope") != self.rules.scopes[0]:
-            raise OAuthError(400, "invalid_scope", f"AADSTS70011: The scope {body.get('scope')} is not valid.")
-        grant = Grant(self._app(body), self.consenting, self.rules.scopes[:1])
-        return {name: value for name, value in self.issue(grant).items() if name != "refresh_token"}
-
-
 class AzureBoardsSandbox(TrackerSandbox):
     """An organization with four projects: two Agile, a Scrum and a Basic one."""
 
@@ -64,9 +49,7 @@ class AzureBoardsSandbox(TrackerSandbox):
     switches = Settings
     schemes = ("basic", "bearer")
     settings: Settings
-    oauth_rules = OAuthRules(
-        scopes=(f"{RESOURCE}/.default", "offline_access"), offline_scope="offline_access", leeway=timedelta(days=1)
-    )
+    oauth_rules = RULES
     oauth_paths: ClassVar = {"authorize": "/oauth2/v2.0/authorize", "token": "/oauth2/v2.0/token"}
     rate = Rate(1000, 300.0)
     retry_rule = RetryRule(
@@ -92,7 +75,7 @@ class AzureBoardsSandbox(TrackerSandbox):
         )
 
     def _auth_server(self) -> AuthServer:
-        server = Entra(self.clock, self.rng("oauth"), self.settings, self.oauth_rules, self.robot.id)
+        server = Entra(self.clock, self.rng("oauth"), self.settings, RULES, self.robot.id)
         server.apps[CLIENT_ID] = OAuthApp(CLIENT_ID, CLIENT_SECRET)
         return server
 
