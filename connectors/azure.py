@@ -22,8 +22,8 @@ from connectors.response import Response, plain_words
 API_VERSION = "7.1"
 """Azure answers no call that does not name a version."""
 
-READ_TIMEOUT = 75.0
-"""Azure slows a busy caller down by up to 30 s a call before it refuses one; its documentation asks for 60 s."""
+READ_TIMEOUT = 60.0
+"""Azure slows a busy caller down by up to 30 s a call before it refuses one, and asks for this much patience."""
 
 RESOURCE = "499b84ac-1321-427f-aa17-267ca6975798"
 """Azure DevOps itself, as Entra knows it."""
