@@ -105,8 +105,8 @@ class HttpClient:
     """Sends requests to one vendor with one credential's budget. Safe to use from several threads.
 
     `transport` may be shared with other clients and is never closed here. `secrets` never show in an error text.
-    A connector sets `errors_text` and `limit_scope` (what a 429 limits: "account" or "item") in its constructor
-    when its vendor has its own ways.
+    A connector sets `errors_text`, `limit_scope` (what a 429 limits: "account" or "item") and `read_timeout` (seconds
+    between two parts of an answer) in its constructor when its vendor has its own ways.
     """
 
     def __init__(
@@ -130,8 +130,8 @@ class HttpClient:
         self._budget = budget
         self._now = now
         self._redactor = Redactor(secrets)
-        self._read_timeout = read_timeout
-        self._timeouts = httpx.Timeout(read_timeout, connect=connect_timeout, pool=connect_timeout).as_dict()
+        self.read_timeout = read_timeout
+        self._connect_timeout = connect_timeout
         self._total_timeout = total_timeout
         self._max_response_bytes = max_response_bytes
         self._offset = timedelta(0)
@@ -223,13 +223,17 @@ class HttpClient:
                 json=json,
                 data=form,
                 content=content,
-                extensions={"timeout": self._timeouts},
+                extensions={"timeout": self._timeouts()},
             )
         except httpx.InvalidURL as error:
             raise Rejected(self.redact(f"The address can't be used: {error}")) from None
         except UnicodeError:
             text = "The request holds characters that HTTP can't carry; was a credential copied with something else?"
             raise Rejected(text) from None
+
+    def _timeouts(self) -> dict[str, float | None]:
+        connect = self._connect_timeout
+        return httpx.Timeout(self.read_timeout, connect=connect, pool=connect).as_dict()
 
     def _exchange(self, wire: WireRequest, cost: float) -> Response:
         """Send once and read the whole answer. Raises what the budget, `_broken` and the size cap raise."""

@@ -25,6 +25,7 @@ from connectors.tiers import KeptTier
 BUILT_IN = {  # one line a vendor
     "github": "connectors.github:GitHubConnector",
     "jira": "connectors.jira:JiraConnector",
+    "azure_boards": "connectors.azure_boards:AzureBoardsConnector",
 }
 
 BUILT_IN_ORIGIN = "built-in"

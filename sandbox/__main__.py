@@ -10,6 +10,10 @@ from sandbox.server import DEFAULT_HOST, serve_forever
 from sandbox.switches import Switches
 from sandbox.vendor import API_TOKEN, CLIENT_ID, CLIENT_SECRET, TrackerSandbox
 
+TRACKERS = {  # one line a vendor whose fake is made of the kit alone
+    "azure_boards": "sandbox.azure_boards:AzureBoardsSandbox",
+}
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="Stateful fake vendors.")
@@ -19,9 +23,14 @@ def _arguments() -> argparse.Namespace:
     jira.add_argument("--seed-issues", type=int, default=25, help="issues to start with")
     jira.add_argument("--sites", type=int, default=1, help="sites one consent covers")
     jira.set_defaults(run=_run_jira)
+    for port, (name, where) in enumerate(TRACKERS.items(), 8802):
+        tracker = vendors.add_parser(name, help=f"a fake {name}")
+        _common(tracker, port)
+        tracker.add_argument("--plant", type=int, default=25, help="items to start with")
+        tracker.set_defaults(run=_run_own, sandbox=where)
     own = vendors.add_parser("of", help="a fake vendor of your own, on the kit")
     own.add_argument("sandbox", metavar="MODULE:CLASS", help="a subclass of sandbox.vendor.TrackerSandbox")
-    _common(own, port=8802)
+    _common(own, port=8810)
     own.add_argument("--plant", type=int, default=25, help="items to start with")
     own.set_defaults(run=_run_own)
     return parser.parse_args()

@@ -139,7 +139,8 @@ class Tracker:
     """The store. `lock` guards everything; the kit holds it around a request and around what a person does.
 
     `new_id` makes an item's id from its number in the order of birth, `new_key` its human key from its container and
-    its number there. Methods raise VendorError: 404 for what is not there, 400 (with `field`) for what can't be.
+    its number there; None where people, too, call it by its id. Methods raise VendorError: 404 for what is not there,
+    400 (with `field`) for what can't be.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class Tracker:
         priorities: Iterable[Priority] = (),
         default_priority: str | None = None,
         new_id: Callable[[int], str] = str,
-        new_key: Callable[[Container, int], str] = usual_key,
+        new_key: Callable[[Container, int], str] | None = usual_key,
     ) -> None:
         self.clock = clock
         self.users = {user.id: user for user in users}
@@ -233,9 +234,10 @@ class Tracker:
             raise VendorError(409, f"There is an item {item_id!r} already.", field="id")
         self._check(home.id, {"title": title, **values})
         now = self._tick(None)
+        born = item_id or self._next_id()
         item = Item(
-            id=item_id or self._next_id(),
-            key=self._next_key(home),
+            id=born,
+            key=self._next_key(home, born),
             container=home.id,
             title=title,
             creator=who,
@@ -261,7 +263,7 @@ class Tracker:
         if home.id == item.container:
             return item
         status = self._status_after_move(item, home)
-        moved = replace(item, container=home.id, key=self._next_key(home), status=status)
+        moved = replace(item, container=home.id, key=self._next_key(home, item.id), status=status)
         return self._record(Kind.MOVED, who, item, moved, frozenset({"container"}))
 
     def delete(self, who: str, item_id: str, forever: bool = False) -> Item:
@@ -288,9 +290,10 @@ class Tracker:
         planted = []
         for number in range(count):
             at = start + timedelta(seconds=number)
+            born = self._next_id()
             item = Item(
-                id=self._next_id(),
-                key=self._next_key(home),
+                id=born,
+                key=self._next_key(home, born),
                 container=home.id,
                 title=f"Planted {number + 1}",
                 description=f"The item number {number + 1} of {count}.",
@@ -371,7 +374,9 @@ class Tracker:
         self._born += 1
         return self._new_id(self._born)
 
-    def _next_key(self, container: Container) -> str:
+    def _next_key(self, container: Container, item_id: str) -> str:
+        if self._new_key is None:
+            return item_id
         number = self._numbers.get(container.id, 0) + 1
         self._numbers[container.id] = number
         return self._new_key(container, number)

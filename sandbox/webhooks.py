@@ -129,11 +129,12 @@ class Delivery:
 
 
 class Dispatcher:
-    """The queue of deliveries, its retries and its log."""
+    """The queue of deliveries, its retries and its log. `given_up` are told of each delivery that failed for good."""
 
     def __init__(self, clock: Clock, faults: FaultPlan, rule: RetryRule, rng: Random, sender: Sender) -> None:
         self.rule = rule
         self.sender = sender
+        self.given_up: list[Callable[[Delivery], None]] = []
         self._clock = clock
         self._faults = faults
         self._rng = rng
@@ -210,6 +211,9 @@ class Dispatcher:
             delivery.attempts.append(attempt)
             self._settle(delivery, attempt, now)
             self._wake.notify_all()
+        if delivery.state is DeliveryState.FAILED:
+            for listener in self.given_up:  # not under the lock: they take the vendor's
+                listener(delivery)
 
     def _settle(self, delivery: Delivery, attempt: Attempt, now: datetime) -> None:
         status = attempt.status

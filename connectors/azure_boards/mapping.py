@@ -1,0 +1,196 @@
+"""Work items <-> the platform's words. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import msgspec
+
+from connectors.azure_boards.config import AzureBoardsConfig
+from connectors.azure_boards.text import described
+from connectors.contract import BadPayload, Priority, RemoteTask, RemoteUser, RemoteValue, Status
+from connectors.words import Words, folded
+
+TITLE = "System.Title"
+STATE = "System.State"
+TAGS = "System.Tags"
+AREA = "System.AreaPath"
+ASSIGNED_TO = "System.AssignedTo"
+PRIORITY = "Microsoft.VSTS.Common.Priority"
+DESCRIPTION = "System.Description"
+REPRO_STEPS = "Microsoft.VSTS.TCM.ReproSteps"
+
+MARKER = "scrums-tsk-"
+"""How the tag starts that marks a work item as one we created."""
+
+TITLE_LIMIT = 255
+
+STATES = {
+    "new": Status.BACKLOG,
+    "to do": Status.BACKLOG,
+    "proposed": Status.BACKLOG,
+    "approved": Status.BACKLOG,
+    "active": Status.IN_PROGRESS,
+    "doing": Status.IN_PROGRESS,
+    "in progress": Status.IN_PROGRESS,
+    "committed": Status.IN_PROGRESS,
+    "resolved": Status.IN_REVIEW,
+    "closed": Status.DONE,
+    "done": Status.DONE,
+    "removed": Status.CANCELLED,
+}
+"""The states of Azure's own processes, for which nobody has to be asked."""
+
+CATEGORIES = {
+    "Proposed": Status.BACKLOG,
+    "InProgress": Status.IN_PROGRESS,
+    "Resolved": Status.IN_REVIEW,
+    "Completed": Status.DONE,
+    "Removed": Status.CANCELLED,
+}
+"""What any other state means, by the category its type gives it."""
+
+REVIEW_WORDS = ("review", "test")
+"""In the name of a state of the category InProgress they mean in_review."""
+
+PRIORITIES = {"1": Priority.CRITICAL, "2": Priority.HIGH, "3": Priority.MEDIUM, "4": Priority.LOW}
+
+_NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]+)>")
+_LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
+
+
+class Identity(msgspec.Struct, rename="camel"):
+    """A person; `unique_name` is the address in the cloud and `DOMAIN\\user` on a server of one's own."""
+
+    id: str
+    display_name: str = ""
+    unique_name: str = ""
+
+
+class Fields(msgspec.Struct):
+    """The fields that are used; what is empty is not in an answer."""
+
+    title: str = msgspec.field(name=TITLE)
+    state: str = msgspec.field(name=STATE)
+    project: str = msgspec.field(name="System.TeamProject")
+    type: str = msgspec.field(name="System.WorkItemType")
+    changed: str = msgspec.field(name="System.ChangedDate")
+    area: str = msgspec.field(name=AREA, default="")
+    description: str = msgspec.field(name=DESCRIPTION, default="")
+    repro_steps: str = msgspec.field(name=REPRO_STEPS, default="")
+    priority: int | float | str | None = msgspec.field(name=PRIORITY, default=None)
+    assigned_to: Identity | str | None = msgspec.field(name=ASSIGNED_TO, default=None)
+    tags: str = msgspec.field(name=TAGS, default="")
+
+
+FIELDS = [field.encode_name for field in msgspec.structs.fields(Fields)]
+"""What is asked for, of every work item."""
+
+
+class WorkItem(msgspec.Struct):
+    """One work item; `rev` counts its versions."""
+
+    id: int
+    rev: int
+    fields: Fields
+
+
+class State(msgspec.Struct):
+    """A state of a type."""
+
+    name: str
+    category: str = ""
+
+
+States = Callable[[str, str], list[State]]
+"""(project, type) -> its states in order."""
+
+
+class Reader:
+    """Reads work items under one configuration. `states` is asked for what a state means whose name says nothing."""
+
+    def __init__(self, config: AzureBoardsConfig, base: str, states: States) -> None:
+        self._config, self._base, self._states = config, base, states
+        self._words = Words(STATES, Status.BACKLOG, config.status_map, config.status_out)
+        self.priorities = Words(PRIORITIES, Priority.MEDIUM, config.priority_map, config.priority_out)
+        self._types = set(map(folded, config.work_item_types))
+        self._repro = set(map(folded, config.repro_steps_types))
+        # The longest first: an item belongs to the most specific path.
+        self._areas = sorted({one.external for one in config.projects}, key=len, reverse=True)
+
+    def task(self, item: WorkItem) -> RemoteTask:
+        """A work item as the engine wants it. Raises BadPayload for a time in another form."""
+        fields = item.fields
+        tags = [tag.strip() for tag in fields.tags.split(";")]
+        # A whole number in Azure's own processes; another's choice must not make the page unreadable.
+        priority = str(fields.priority or "").removesuffix(".0")
+        return RemoteTask(
+            external_id=str(item.id),
+            key=str(item.id),
+            url=f"{self._base}/{quote(fields.project)}/_workitems/edit/{item.id}",
+            container=self._container(fields),
+            version=item.rev,
+            updated_at=moment(fields.changed),
+            values={
+                "title": RemoteValue(fields.title, fields.title),
+                "description": described(getattr(fields, self.text_of(fields.type))),
+                "status": self.status(fields.project, fields.type, fields.state),
+                "priority": self.priorities.read(priority) if priority else RemoteValue(Priority.MEDIUM, None),
+            },
+            assignee=person(fields.assigned_to),
+            create_key=next((tag for tag in tags if tag.startswith(MARKER)), None),
+        )
+
+    def status(self, project: str, kind: str, state: str) -> RemoteValue:
+        """A state of a type: what the config says, what Azure's own states mean, or else its category."""
+        here = self._words.told(state) or STATES.get(folded(state)) or self._by_category(project, kind, state)
+        return RemoteValue(here, f"{state}:{here}")
+
+    def text_of(self, kind: str) -> str:
+        """Which field of ours a type shows as its text."""
+        return "repro_steps" if folded(kind) in self._repro else "description"
+
+    def _by_category(self, project: str, kind: str, state: str) -> Status:
+        category = next((one.category for one in self._states(project, kind) if one.name == state), "")
+        here = CATEGORIES.get(category, Status.BACKLOG)
+        reviewed = any(word in folded(state) for word in REVIEW_WORDS)
+        return Status.IN_REVIEW if here is Status.IN_PROGRESS and reviewed else here
+
+    def _container(self, fields: Fields) -> str:
+        """The mapped path the item is in; where none is, or its type is not synced, one that is not mapped."""
+        area = fields.area or fields.project
+        if self._types and folded(fields.type) not in self._types:
+            return f"{area} ({fields.type})"
+        return next((path for path in self._areas if _is_below(area, path)), area)
+
+
+def _is_below(area: str, path: str) -> bool:
+    return f"{folded(area)}\\".startswith(f"{folded(path)}\\")
+
+
+def person(identity: Identity | str | None) -> RemoteUser | None:
+    """Somebody, from an object or from `Name <address>`."""
+    if isinstance(identity, Identity):
+        address = identity.unique_name if "@" in identity.unique_name else None
+        return RemoteUser(identity.id, identity.display_name, address)
+    named = _NAMED.fullmatch(identity) if identity else None
+    if named:
+        address = named["address"] if "@" in named["address"] else None
+        return RemoteUser(named["address"], named["name"], address)
+    return RemoteUser(identity, identity) if identity else None
+
+
+def moment(text: str) -> datetime:
+    """A time with any number of fraction digits, in UTC. Raises BadPayload."""
+    try:
+        return datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", text)).astimezone(UTC)
+    except ValueError:
+        raise BadPayload(f"Azure sent a time in an unknown form: {text!r}") from None
+
+
+def title(text: str) -> str:
+    """A title as Azure keeps it: one line, at most 255 characters."""
+    return " ".join(text.split())[:TITLE_LIMIT].rstrip()
