@@ -126,7 +126,8 @@ _ITEMS = (
     "SELECT cursor FROM integration",
     "SELECT id, status FROM sync_run",
 )
-RESULTS = {"push": _ITEMS, "inbox": _ITEMS, "pull": _ITEMS, "refresh": _TOKENS, "subscribe": ()}
+_LOG = ("SELECT id FROM delivery", "SELECT log_read_until FROM integration")
+RESULTS = {"push": _ITEMS, "inbox": _ITEMS, "pull": _ITEMS, "refresh": _TOKENS, "log": _LOG, "subscribe": ()}
 """Kind of lease -> what only its holder may write."""
 
 
