@@ -18,6 +18,7 @@ class TrackerTool(Tool):
     """A tool with a tracker; subclasses say how it is connected and what things are called."""
 
     sandbox_class: ClassVar[type[TrackerSandbox]]
+    endpoint_names: ClassVar[tuple[str, ...]] = ("api", "auth")
 
     def __init__(self, seed: int, items: int) -> None:
         super().__init__(seed, items)
@@ -38,6 +39,18 @@ class TrackerTool(Tool):
     def credentials(self) -> dict[str, Any]:
         """The robot's token."""
 
+    def text_there(self, text: str) -> str:
+        """A description as people there write it."""
+        return text
+
+    def text_here(self, text: str) -> str:
+        """A description as people there read it."""
+        return text
+
+    def endpoints(self) -> Mapping[str, str]:
+        """All on one host."""
+        return dict.fromkeys(self.endpoint_names, self.url)
+
     def connection(self, mapping: Mapping[str, Any]) -> dict[str, Any]:
         """One container, with the robot's token."""
         projects = [{"external": self.container, **mapping}]
@@ -54,12 +67,15 @@ class TrackerTool(Tool):
 
     def create(self, email: str, title: str, description: str, priority: str) -> str:
         """An item."""
-        fields = {"description": description, "priority": priority}
+        fields = {"description": self.text_there(description), "priority": priority}
         return self.sandbox.person(email).create(self.container, title, **fields).key
 
     def edit(self, email: str, key: str, field: str, value: str | None) -> datetime:
         """Any field."""
-        return self.sandbox.person(email).edit(key, **{field: self.there(field, value)}).updated
+        given = self.there(field, value)
+        if field == "description":
+            given = self.text_there(str(given))
+        return self.sandbox.person(email).edit(key, **{field: given}).updated
 
     def items(self) -> Mapping[str, Values]:
         """The container's items."""
@@ -72,7 +88,7 @@ class TrackerTool(Tool):
         tracker = self.sandbox.tracker
         return {
             "title": item.title,
-            "description": item.description,
+            "description": self.text_here(item.description),
             "status": self.statuses[tracker.statuses[item.status].name],
             "priority": self.priorities[tracker.priorities[item.priority].name] if item.priority else "medium",
             "assignee": tracker.users[item.assignee].email if item.assignee else None,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from cli.demo.boards import BoardsTool
 from cli.demo.client import ApiClient
 from cli.demo.jira import JiraTool
 from cli.demo.tool import Tool
@@ -30,7 +31,7 @@ HOST = "127.0.0.1"
 PORT = 8800
 """Where Turnbuckle listens, if nothing else does; the tools take the next ones."""
 
-TOOLS: tuple[type[Tool], ...] = (JiraTool,)
+TOOLS: tuple[type[Tool], ...] = (JiraTool, BoardsTool)
 """Who is in the demo."""
 
 POLL_SECONDS = 5
