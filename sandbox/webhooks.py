@@ -129,7 +129,8 @@ class Delivery:
 
 
 class Dispatcher:
-    """The queue of deliveries, its retries and its log."""
+    """The queue of deliveries, its retries and its log. `settled` are told of each delivery that was delivered or given
+    up, for vendors that stop sending to who does not answer."""
 
     def __init__(self, clock: Clock, faults: FaultPlan, rule: RetryRule, rng: Random, sender: Sender) -> None:
         self.rule = rule
@@ -147,6 +148,7 @@ class Dispatcher:
         self._running = False
         self._thread: threading.Thread | None = None
         self._wake = threading.Condition(threading.RLock())
+        self.settled: list[Callable[[Delivery], None]] = []
         clock.on_advance(self._notify)
 
     def enqueue(self, delivery: Delivery) -> None:
@@ -209,6 +211,9 @@ class Dispatcher:
             self._in_flight -= 1
             delivery.attempts.append(attempt)
             self._settle(delivery, attempt, now)
+            if delivery.state is not DeliveryState.PENDING:
+                for told in self.settled:
+                    told(delivery)
             self._wake.notify_all()
 
     def _settle(self, delivery: Delivery, attempt: Attempt, now: datetime) -> None:
