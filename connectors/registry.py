@@ -18,6 +18,7 @@ from pydantic import SecretBytes, SecretStr
 from connectors.contract import CONTRACT_VERSION, Config, Connector, Credentials, Manifest, capabilities
 
 BUILT_IN = {  # one line a vendor
+    "clickup": "connectors.clickup:ClickUpConnector",
     "github": "connectors.github:GitHubConnector",
     "jira": "connectors.jira:JiraConnector",
 }

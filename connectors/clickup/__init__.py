@@ -1,0 +1,5 @@
+"""ClickUp."""
+
+from connectors.clickup.connector import ClickUpConnector
+
+__all__ = ["ClickUpConnector"]
