@@ -101,7 +101,8 @@ class Hooks:
 
     def remove(self, hook_id: str) -> None:
         """Delete a webhook. Raises VendorError 404."""
-        del self._hooks[self.get(hook_id).id]
+        found = self.get(hook_id)  # first: looking for it makes a new table of the live ones
+        del self._hooks[found.id]
 
     def tell(self, event: str, body: Body, container: str | None = None) -> None:
         """Queue an event for every hook that wants it."""
