@@ -41,6 +41,10 @@ class ClickUpSide(SandboxSide):
         """The Workspace; a poll every minute."""
         return {"workspace_id": WORKSPACE, "poll_seconds": 60}
 
+    def priorities(self) -> list[str]:
+        """A task may have none, and a map may name that."""
+        return [*super().priorities(), "none"]
+
     def marker(self, item: TrackerItem) -> str | None:
         """The tag our connector left."""
         return next((name for name in tags(item) if name.startswith(MARKER)), None)

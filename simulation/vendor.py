@@ -113,8 +113,8 @@ class SimulatedVendor(Protocol):
         ...
 
     def writes_blindly(self, where: str, operation: str) -> bool:
-        """Whether a process at this moment (as of `Interrupt.where`) has looked at an item and is about to write it, and
-        no client of this vendor could notice what somebody else sets meanwhile."""
+        """Whether a process at this moment (`Interrupt.where`) has looked at an item and is about to write it, and no
+        client of this vendor could notice what somebody else sets meanwhile."""
         ...
 
     def cut(self, operation: str) -> NoReturn:

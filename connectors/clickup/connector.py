@@ -13,7 +13,7 @@ from connectors.clickup import webhook
 from connectors.clickup.client import ClickUpClient, Webhook
 from connectors.clickup.config import ClickUpConfig
 from connectors.clickup.manifest import MANIFEST
-from connectors.clickup.mapping import NUMBERS, Reader, Task, VendorPriority, remote_user
+from connectors.clickup.mapping import Reader, Task, remote_user
 from connectors.clickup.writing import Writer
 from connectors.contract import (
     Account,
@@ -32,7 +32,6 @@ from connectors.contract import (
     TaskDraft,
     TaskPage,
     TaskWritten,
-    VendorValue,
     Vocabulary,
 )
 
@@ -138,10 +137,8 @@ class ClickUpConnector:
 
     def vocabularies(self) -> Iterator[Vocabulary]:
         """The statuses of each mapped List, and the four priorities there are."""
-        numbered = [VendorPriority(number, name) for name, number in NUMBERS.items()]
-        priorities = [VendorValue(p.id, p.priority, str(self._reader.priority(p).here)) for p in numbered]
         for list_id in self._lists:
-            yield Vocabulary(list_id, self._writer.statuses(list_id), priorities)
+            yield Vocabulary(list_id, self._writer.statuses(list_id), self._reader.priorities())
 
     def find_user(self, email: str, container: str) -> RemoteUser | None:
         """The one member of the Workspace with this address."""

@@ -21,8 +21,15 @@ MARKER = "scrums-tsk-"
 KINDS = {"open": Status.BACKLOG, "unstarted": Status.BACKLOG, "done": Status.DONE, "closed": Status.DONE}
 """What types of status mean; `custom`, and one that is new, is in progress."""
 
-PRIORITIES = {"urgent": Priority.CRITICAL, "high": Priority.HIGH, "normal": Priority.MEDIUM, "low": Priority.LOW}
-NUMBERS = {name: str(number) for number, name in enumerate(PRIORITIES, start=1)}
+PRIORITIES = {
+    "urgent": Priority.CRITICAL,
+    "high": Priority.HIGH,
+    "normal": Priority.MEDIUM,
+    "low": Priority.LOW,
+    "none": Priority.MEDIUM,
+}
+NUMBERS: dict[str, int | None] = {"urgent": 1, "high": 2, "normal": 3, "low": 4, "none": None}
+"""A priority's name -> how it is sent; "none" is our word for a task without one."""
 
 
 class VendorStatus(msgspec.Struct, gc=False):
@@ -118,15 +125,19 @@ class Reader:
         return self.statuses.value(status.id or status.status, status.status, status.type)
 
     def priority(self, priority: VendorPriority | None) -> RemoteValue:
-        """A priority; a task without one counts as medium. `there` is `number:ours`."""
-        if priority is None:
-            return RemoteValue(Priority.MEDIUM.value, None)
-        return self._priorities.read(priority.id, priority.priority)
+        """A priority, or that there is none. `there` is `name:ours`."""
+        return self._priorities.read(*((priority.priority, priority.id) if priority else ("none",)))
 
-    def priority_for(self, value: Priority) -> VendorPriority | None:
-        """The priority to write; None where none means this value."""
+    def priority_for(self, value: Priority) -> str | None:
+        """The name of the priority to write; None where none means this value."""
         word = folded(self._priorities.there(value) or "")
-        return next((VendorPriority(n, name) for name, n in NUMBERS.items() if word in (n, name)), None)
+        return next((name for name, number in NUMBERS.items() if word in (name, str(number))), None)
+
+    def priorities(self) -> list[VendorValue]:
+        """The priorities there are, and what they mean."""
+        return [
+            VendorValue(str(n or name), name, self._priorities.here(name, str(n)).value) for name, n in NUMBERS.items()
+        ]
 
     def _marker(self, task: Task) -> str | None:
         fields = (msgspec.json.decode(one.value) for one in task.custom_fields if one.id == self._marker_field)

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from connectors.clickup.client import ClickUpClient
-from connectors.clickup.mapping import Reader, Task, status_value
+from connectors.clickup.mapping import NUMBERS, Reader, Task, status_value
 from connectors.contract import (
     ConnectorError,
     Expected,
@@ -148,7 +148,7 @@ class Writer:
             if found is None:
                 write.refuse(name, "no_path", f"No priority means {value}: name one in priority_out.")
             else:
-                write.send(name, self._reader.priority(found).there, {"priority": int(found.id)})
+                write.send(name, f"{found}:{value}", {"priority": NUMBERS[found]})
         else:
             self._set_status(Status(value), list_id, write)
 
