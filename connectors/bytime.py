@@ -1,14 +1,14 @@
 """Reading everything by the time of its last change from an API that only counts pages.
 
-Counted pages shift when an item changes, and what slips over an edge is never seen. So pages are not counted on: the
-next one begins behind the last item that was seen. For vendors whose documentation leaves open in which direction they
+Counted pages shift when an item changes, and what slips over an edge is never seen. So pages are not counted: the next
+one begins where the last item that was seen ended. For vendors whose documentation leaves open in which direction they
 sort, the answer shows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from connectors.contract import Cursor
@@ -43,30 +43,43 @@ class Answer(Generic[T]):
     last: bool
 
 
-def oldest_first(ask: Callable[[Window], Answer[T]], after: int) -> Iterator[list[T]]:
+def oldest_first(ask: Callable[[Window], Answer[T]], after: int) -> Iterator[Sequence[T]]:
     """Everything changed after a moment, oldest change first, in pages; what changes meanwhile comes at the end.
 
-    Sorted by the vendor, each page is one call. If it sorts neither way, the time is halved until one page holds all.
+    Sorted by the vendor, each page is one call. If it sorts neither way, the time is halved until a page holds all.
     """
     window, turned = Window(after), False
     while True:
         page = ask(window)
         times = [item.changed for item in page.items]
-        in_order = times == sorted(times)
-        if page.last or in_order:
-            yield sorted(page.items, key=lambda item: item.changed)
-        if page.last and window.until is None:
-            return
         if page.last:
-            window = Window(window.until - 1, reverse=window.reverse)  # type: ignore[operator]  # it is not None
-        elif in_order and times[-1] - 1 > window.after:
-            window = Window(times[-1] - 1, window.until, reverse=window.reverse)
-        elif in_order:  # a page full of one millisecond is the only one that is counted on from
-            window = Window(window.after, window.until, window.number + 1, window.reverse)
+            yield sorted(page.items, key=lambda item: item.changed)
+            if window.until is None:
+                return
+            window = replace(window, after=window.until - 1, until=None)
+        elif min(times) == max(times):
+            if times[0] - 1 > window.after:  # all of one moment: in the other order, older ones would be behind them
+                window = replace(window, until=times[0])
+            else:
+                yield from _of_one_moment(ask, replace(window, until=times[0] + 1))
+                window = replace(window, after=times[0])
+        elif times == sorted(times):
+            yield page.items
+            window = replace(window, after=times[-1] - 1)
         elif not turned:
-            window, turned = Window(window.after, window.until, reverse=not window.reverse), True
+            window, turned = replace(window, reverse=not window.reverse), True
         else:
-            window = Window(window.after, (window.after + max(times)) // 2 + 1, reverse=window.reverse)
+            window = replace(window, until=(min(times) + max(times)) // 2 + 1)
+
+
+def _of_one_moment(ask: Callable[[Window], Answer[T]], window: Window) -> Iterator[Sequence[T]]:
+    """More than a page of one millisecond has to be counted through: from the last page to the first, as those that
+    change meanwhile only ever make the ones behind them move to the front."""
+    number = 0
+    while not ask(replace(window, number=number)).last:
+        number += 1
+    for counted in range(number, -1, -1):
+        yield ask(replace(window, number=counted)).items
 
 
 def since(cursor: Cursor | None, containers: Sequence[str]) -> int | None:
