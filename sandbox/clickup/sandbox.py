@@ -146,7 +146,8 @@ class ClickUpSandbox(TrackerSandbox):
         if ask.params["space"] != SPACE:
             raise VendorError(404, "Space not found")
         statuses = [render.status(value, order) for order, value in enumerate(self.tracker.statuses_of(LISTS[0].id))]
-        return {"id": SPACE, "name": "Engineering", "private": False, "statuses": statuses, "archived": False}
+        known = {"id": SPACE, "name": "Engineering", "private": False, "archived": False, "statuses": statuses}
+        return known | {"multiple_assignees": True, "features": {"tags": {"enabled": True}}}
 
     def _list(self, ask: Ask) -> Json:
         return render.a_list(self.tracker, self.tracker.containers[self._home(ask)])
