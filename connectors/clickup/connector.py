@@ -46,7 +46,7 @@ class ClickUpConnector:
 
     def __init__(self, context: Context) -> None:
         self._config: ClickUpConfig = context.config
-        self._http = context.http
+        self._now = context.now
         self._client = ClickUpClient(context)
         self._reader = Reader(context.config)
         self._lists = sorted({project.external for project in self._config.projects})
@@ -70,11 +70,7 @@ class ClickUpConnector:
         known = bytime.since(cursor, self._lists)
         overlap = self._config.overlap_minutes * 60_000
         for tasks in bytime.oldest_first(self._ask, 0 if known is None else known - overlap):
-            known = (
-                max([task.changed for task in tasks], default=known)
-                if known is None
-                else max([known, *(task.changed for task in tasks)])
-            )
+            known = max([known or 0, *(task.changed for task in tasks)]) or None
             yield TaskPage([self._reader.task(task) for task in tasks], bytime.cursor_at(known, self._lists))
 
     def _ask(self, window: Window) -> Answer[Task]:
@@ -181,7 +177,7 @@ class ClickUpConnector:
             self._client.unregister(hook_id)
 
     def _subscription(self, hook: Webhook) -> Subscription:
-        return Subscription((hook.id,), self._http.vendor_now() + BELIEVED, SecretStr(hook.secret))
+        return Subscription((hook.id,), self._now() + BELIEVED, SecretStr(hook.secret))
 
 
 def _works(hook: Webhook) -> bool:
