@@ -32,7 +32,8 @@ class Settings(Switches):
 
     `oldest_first`: which value of `reverse` sorts so, "true" or "false"; "never": there is no order. `tells_last_page`:
     whether the Workspace's listing says so. `answers_markdown`: whether answers to writes hold it. `hidden_status`: how
-    what somebody may not see is answered, 401 or 403. `custom_ids`: whether tasks have them.
+    what somebody may not see is answered, 401 or 403. `custom_ids`: whether tasks have them. `lists_tell_statuses`:
+    whether a List names the statuses it takes from its Space, too.
     """
 
     oldest_first: str = "true"
@@ -40,6 +41,7 @@ class Settings(Switches):
     answers_markdown: bool = False
     hidden_status: int = 401
     custom_ids: bool = True
+    lists_tell_statuses: bool = True
 
 
 class ClickUpSandbox(TrackerSandbox):
@@ -150,7 +152,8 @@ class ClickUpSandbox(TrackerSandbox):
         return known | {"multiple_assignees": True, "features": {"tags": {"enabled": True}}}
 
     def _list(self, ask: Ask) -> Json:
-        return render.a_list(self.tracker, self.tracker.containers[self._home(ask)])
+        found = render.a_list(self.tracker, self.tracker.containers[self._home(ask)])
+        return found if self.settings.lists_tell_statuses else found | {"override_statuses": False, "statuses": []}
 
     # Reading tasks
 

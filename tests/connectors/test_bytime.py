@@ -100,3 +100,17 @@ def test_a_cursor_knows_what_it_was_made_for():
     assert since(cursor, ["a", "c"]) is None
     assert since(None, ["a"]) is None
     assert since(cursor_at(None, ["a"]), ["a"]) is None
+
+
+def test_more_than_a_page_of_one_moment_is_read_whole_though_its_first_ones_change_meanwhile():
+    vendor = Vendor([5] * 13, 2, sorted_when_reversed)
+
+    def change() -> None:
+        left = [thing.name for thing in vendor.things.values() if thing.changed == 5]
+        if len(left) > 3:
+            vendor.touch(left[0])
+
+    vendor.meanwhile = change
+    found = [thing for page in oldest_first(vendor.ask, 0) for thing in page]
+    assert {thing.name for thing in found} == vendor.things.keys()
+    assert {thing.name for thing in found if thing.changed == 5} >= {10, 11, 12}

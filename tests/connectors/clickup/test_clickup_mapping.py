@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
+from connectors.clickup.client import Page
 from connectors.clickup.config import ClickUpConfig
 from connectors.clickup.mapping import Reader, Task
 from connectors.contract import Priority, Status, VendorValue
@@ -152,3 +153,12 @@ def test_a_long_title_is_known_by_a_digest_so_that_it_can_be_expected():
 def test_a_config_that_can_not_work_is_refused_with_the_way_to_mend_it(config, words):
     with pytest.raises(ValidationError, match=words):
         ClickUpConfig(**{"workspace_id": "1", "projects": [{"external": LIST}], **config})
+
+
+@pytest.mark.parametrize(
+    ("tasks", "told", "last"),
+    [(100, None, False), (99, None, True), (0, None, True), (100, True, True), (3, False, False), (0, False, True)],
+)
+def test_a_page_is_the_last_when_it_says_so_or_is_short_or_empty(tasks, told, last):
+    task = msgspec.json.decode(msgspec.json.encode(RECORDED), type=Task)
+    assert Page([task] * tasks, told).last is last

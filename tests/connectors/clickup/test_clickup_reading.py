@@ -68,6 +68,13 @@ def test_the_words_of_each_list_are_told_as_the_mapping_reads_them(clickup: Benc
     assert clickup.called() == {"getList": 2}
 
 
+def test_a_list_without_statuses_of_its_own_has_those_of_its_space(clickup: Bench):
+    clickup.sandbox.settings.lists_tell_statuses = False
+    platform, _ = clickup.connector().vocabularies()
+    assert [value.name for value in platform.statuses][:2] == ["to do", "in progress"]
+    assert clickup.called() == {"getList": 2, "getSpace": 2}
+
+
 def test_a_list_that_is_not_there_or_hidden_is_told(clickup: Bench):
     with pytest.raises(NotFound, match="List not found"):
         list(clickup.connector(projects=[{"external": "404"}]).vocabularies())
