@@ -55,16 +55,28 @@ class Writer:
         if draft.assignee is not None:
             write.send("assignee", draft.assignee.id, {"assignees": [int(draft.assignee.id)]})
         task = self._post(draft, write)
+        findable = self._findable(task, create_key)
         try:
-            if self._reader.task(task).create_key != create_key:
-                # ClickUp drops a custom field without a word that the List does not have.
-                log.warning("clickup.weak_marker", task=task.id, list=task.list.id, marker_field=self._marker_field)
-                self._client.tag(task.id, create_key)
             if task.markdown_description is None and task.description:
                 task = self._client.task(task.id)
         except ConnectorError as error:
-            raise Transient(f"ClickUp created the task {task.id}, but reading it back failed: {error.text}") from None
+            text = f"ClickUp created the task {task.id}, but reading it back failed: {error.text}"
+            if findable:
+                raise Transient(text) from None
+            task.markdown_description = draft.description  # to say that it is unclear would make another one
         return write.done(self._reader.task(task))
+
+    def _findable(self, task: Task, create_key: str) -> bool:
+        """Whether the key is in the task, by which it would be found if this answer were lost, too: ClickUp drops a
+        custom field without a word that the List does not have. Then a tag has to do."""
+        if self._reader.task(task).create_key == create_key:
+            return True
+        log.warning("clickup.weak_marker", task=task.id, list=task.list.id, marker_field=self._marker_field)
+        try:
+            self._client.tag(task.id, create_key)
+        except ConnectorError:
+            return False
+        return True
 
     def _marked(self, create_key: str) -> dict[str, Any]:
         if self._marker_field is None:
@@ -118,8 +130,8 @@ class Writer:
             if "status" not in write.body or not self._remapped(Status(str(changes["status"])), held.list.id, write):
                 raise Rejected(error.text, next(iter(changes)) if len(changes) == 1 else None) from None
             task = self._client.update(held.id, write.body) if write.body else held
-        if task.markdown_description is None and task.description == held.description:
-            task.markdown_description = held.markdown_description
+        if "markdown_content" not in write.body and task.description == held.description:
+            task.markdown_description = task.markdown_description or held.markdown_description
         return self._client.task(held.id) if task.markdown_description is None else task
 
     def _assign(self, person: RemoteUser | None, held: Task, write: Write) -> None:

@@ -98,6 +98,15 @@ def test_a_custom_field_the_list_drops_is_made_good_by_a_tag(clickup: Bench):
     assert len(connector.find_created(KEY)) == 1
 
 
+def test_a_task_that_can_not_be_marked_is_bound_at_once_though_reading_it_back_fails(clickup: Bench):
+    for operation in ("addTag", "getTask"):
+        clickup.sandbox.faults.add(FaultKind.ERROR, operation=operation, status=500)
+    written = clickup.connector(marker_field=MARKER_FIELD).create_task(draft(container=OPERATIONS), KEY)
+    assert written.remote.external_id == "86c900001"
+    assert written.sent["description"] == written.remote.values["description"].there
+    assert len(clickup.sandbox.tracker.items) == 1
+
+
 def test_a_refused_create_says_why_and_was_sent_once(clickup: Bench):
     with pytest.raises(Rejected, match="no assignee '9'"):
         clickup.connector().create_task(draft(assignee=RemoteUser("9")), KEY)
@@ -146,6 +155,15 @@ def test_a_description_reads_back_as_it_was_sent_though_clickup_rewrites_it_and_
     cleared = update(clickup, made.id, description="")
     assert clickup.item(made.id).description == ""
     assert cleared.sent["description"] is cleared.remote.values["description"].there is None
+
+
+@pytest.mark.parametrize("markdown", [True, False])
+def test_new_markup_of_the_same_words_is_a_change(clickup: Bench, markdown):
+    clickup.sandbox.settings.answers_markdown = markdown
+    made = clickup.ann.create(PLATFORM, "Text", description="bold")
+    written = update(clickup, made.id, description="**bold**")
+    assert written.remote.values["description"].here == "**bold**"
+    assert written.sent["description"] == written.remote.values["description"].there
 
 
 @pytest.mark.parametrize(("value", "name"), [("done", "complete"), ("cancelled", "cancelled"), ("backlog", "to do")])
