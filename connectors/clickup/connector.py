@@ -53,7 +53,8 @@ class ClickUpConnector:
         self._writer = Writer(self._client, self._reader, self._config.marker_field)
 
     def check(self) -> Account:
-        """Who the token speaks for, and that it is good for the Workspace. Raises AuthFailed, Forbidden."""
+        """The Workspace, and who the token speaks for there: whoever connects a List, it must not be connected twice.
+        Raises AuthFailed, Forbidden."""
         me, spaces = self._client.me(), {space.id: space for space in self._client.workspaces()}
         if self._config.workspace_id not in spaces:
             covered = ", ".join(f"{space.id} ({space.name})" for space in spaces.values()) or "none"
@@ -61,7 +62,8 @@ class ClickUpConnector:
                 f"The token is not good for the Workspace {self._config.workspace_id}, but for: {covered}. "
                 "Correct workspace_id, or connect again and choose that Workspace."
             )
-        return Account(f"{self._config.workspace_id}:{me.id}", me.username or me.email or str(me.id))
+        name = f"{me.username or me.id} in {spaces[self._config.workspace_id].name}"
+        return Account(self._config.workspace_id, name)
 
     # --- TaskSource ---------------------------------------------------------------------------------
 

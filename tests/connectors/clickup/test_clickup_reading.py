@@ -46,7 +46,7 @@ def test_it_is_a_sound_connector_with_every_capability():
 
 def test_a_token_proves_itself_and_that_it_is_good_for_the_workspace(clickup: Bench):
     account = clickup.connector().check()
-    assert (account.id, account.name) == (f"{WORKSPACE}:186", "Sync Robot")
+    assert (account.id, account.name) == (WORKSPACE, "Sync Robot in Apex")
     assert clickup.connector(clickup.oauth()).check() == account
     with pytest.raises(Forbidden, match=rf"Workspace 77, but for: {WORKSPACE} \(Apex\)"):
         clickup.connector(workspace_id="77").check()
