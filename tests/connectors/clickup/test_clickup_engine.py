@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from connectors.clickup import ClickUpConnector
+from connectors.http import WireRequest
+from core.models import Integration
+from sandbox.clickup import WORKSPACE
 from sandbox.clickup.render import assignees
 from simulation.bench import trial_of
+from sync import oauth
+from sync.pull import pull
 
 
 @pytest.fixture
@@ -88,3 +94,23 @@ def test_an_archived_task_stays_tied_to_its_task_through_a_sweep(bench):
     bench.sweep()
     assert [row["state"] for row in bench.bindings()] == ["bound"]
     assert bench.tasks()[0]["status"] == "backlog"
+
+
+def test_a_consent_brings_a_token_that_lasts_until_the_person_takes_it_back(bench):
+    rt, sandbox = bench._stage.runtime, bench.vendor.sandbox
+    bench.disconnect()
+    made = bench.connect({})
+    assert made.status == "pending_auth"
+    page = oauth.start(rt, made.integration_id, bench.person("ann"))
+    assert "code_challenge" not in page
+    answer = bench.vendor.transport.handle_request(WireRequest("GET", page))
+    back = parse_qs(urlsplit(answer.headers["location"]).query)
+    connected = oauth.complete(rt, "clickup", back["code"][0], back["state"][0])
+    assert (connected.status, connected.account_id) == ("active", WORKSPACE)
+    bench.wait(400 * 86_400)
+    assert pull(rt, connected.id).status == "success"
+    sandbox.oauth.revoke(sandbox.robot.id)
+    bench.wait(3600)
+    pull(rt, connected.id)
+    with rt.db.read() as session:
+        assert session.get_one(Integration, connected.id).status == "error"
