@@ -18,7 +18,9 @@ from simulation.sides import names
 def simulate(
     schedules: Annotated[int, typer.Option(min=1, help="How many schedules to play.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Which ones: each seed has its own million.")] = 1,
-    vendor: Annotated[str, typer.Option(help="Who is on the other side: toy, jira, or a plugin's.")] = "toy",
+    vendor: Annotated[
+        str, typer.Option(help="Who is on the other side: toy, a built-in vendor, or a plugin's.")
+    ] = "toy",
     schedule: Annotated[int | None, typer.Option(help="Play this one schedule and tell its story.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes to play them in.")] = 1,
     as_json: Json = False,

@@ -41,6 +41,7 @@ __all__ = [
     "Budget",
     "HttpClient",
     "InvalidUrl",
+    "Params",
     "Response",
     "Transport",
     "Unlimited",
@@ -61,6 +62,9 @@ Url = httpx.URL
 InvalidUrl = httpx.InvalidURL
 WireError = httpx.RequestError
 WireTimeout = httpx.TimeoutException
+
+Params = Mapping[str, str | int | Sequence[str]]
+"""A query; a name with several values stands in it once for each."""
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +146,7 @@ class HttpClient:
         method: str,
         url: str,
         *,
-        params: Mapping[str, str | int] | None = None,
+        params: Params | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -204,7 +208,7 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str] | None,
-        params: Mapping[str, str | int] | None = None,
+        params: Params | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
         content: bytes | None = None,

@@ -23,6 +23,7 @@ from connectors.contract import CONTRACT_VERSION, Config, Connector, Credentials
 from connectors.tiers import KeptTier
 
 BUILT_IN = {  # one line a vendor
+    "clickup": "connectors.clickup:ClickUpConnector",
     "github": "connectors.github:GitHubConnector",
     "jira": "connectors.jira:JiraConnector",
     "azure_boards": "connectors.azure_boards:AzureBoardsConnector",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -64,6 +64,20 @@ def plain_words(response: Response) -> str:
             if isinstance(body.get(name), str):
                 return str(body[name])
     return text
+
+
+def words_of(*names: str) -> Callable[[Response], str]:
+    """Reads a vendor's words in an error answer out of these fields of its JSON object, joined."""
+
+    def words(response: Response) -> str:
+        try:
+            body = json.loads(response.content)
+        except (ValueError, RecursionError):
+            body = None
+        found = [str(body[name]) for name in names if body.get(name)] if isinstance(body, dict) else []
+        return " ".join(found) or plain_words(response)
+
+    return words
 
 
 def place(url: str) -> str:

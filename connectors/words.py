@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
-from connectors.contract import Priority, Rejected, RemoteUser, RemoteValue, Status, TaskChanges, VendorValue
+from connectors.contract import (
+    Priority,
+    Rejected,
+    RemoteUser,
+    RemoteValue,
+    Status,
+    TaskChanges,
+    TaskSyncConfig,
+    VendorValue,
+)
 
 T = TypeVar("T", Status, Priority)
 
@@ -105,3 +114,42 @@ def _written(name: str, value: str | RemoteUser | None, words: Words[Status] | W
     if word is None:
         raise Rejected(f"No {name} there means {value}: name the one to write in {name}_out.", name)
     return word
+
+
+IN_A_NAME: Mapping[Status, Mapping[Status, Sequence[str]]] = {
+    Status.IN_PROGRESS: {
+        Status.IN_REVIEW: ("review", "testing", "qa"),
+        Status.BACKLOG: ("backlog", "todo", "to do"),
+    },
+    Status.DONE: {Status.CANCELLED: ("cancel", "won't", "duplicate")},
+}
+"""What a kind of status means -> what one of it means instead with such a word in its name."""
+
+
+class StatusWords(Words[Status]):
+    """The statuses of vendors that sort them into kinds, such as open, started, closed.
+
+    kinds  the vendor's kind -> ours; what is of any other is in progress
+    """
+
+    def __init__(self, kinds: Mapping[str, Status], config: TaskSyncConfig) -> None:
+        super().__init__({}, Status.IN_PROGRESS, config.status_map, config.status_out, config.told_apart)
+        self._kinds = kinds
+
+    def value(self, id_: str, name: str, kind: str) -> VendorValue:
+        """A status and what it means."""
+        here = self.told(name, id_) or self._by_kind(folded(name), kind)
+        return VendorValue(id_, name, here.value)
+
+    def _by_kind(self, name: str, kind: str) -> Status:
+        here = self._kinds.get(kind, Status.IN_PROGRESS)
+        others = IN_A_NAME.get(here, {}).items()
+        return next((other for other, words in others if any(word in name for word in words)), here)
+
+    def choose(self, value: Status, statuses: Sequence[VendorValue]) -> VendorValue | None:
+        """Of the statuses an item can have, in their order, the one to write: the configured one if it is among them,
+        else the first that means the value; None where none does."""
+        word = self._written.get(value)
+        configured = [status for status in statuses if word is not None and names(word, status.name, status.id)]
+        meant = [status for status in statuses if status.here == value]
+        return next(iter([*configured, *meant]), None)

@@ -14,7 +14,8 @@ People = Callable[[], Iterable[tuple[str, str]]]
 
 
 class ConsentPages:
-    """The endpoints of one authorization server. `resources` are what a consent is for (sites, workspaces)."""
+    """The endpoints of one authorization server. `resources` are what a consent is for (sites, workspaces); `revoke` is
+    empty where tokens can't be given back."""
 
     def __init__(
         self,
@@ -33,11 +34,12 @@ class ConsentPages:
 
     def operations(self) -> Sequence[Operation]:
         """The endpoints."""
-        return [
+        table = [
             Operation("oauth.authorize", "GET", self._paths["authorize"], self.authorize),
             Operation("oauth.token", "POST", self._paths["token"], self.token),
             Operation("oauth.revoke", "POST", self._paths["revoke"], self.revoke),
         ]
+        return [operation for operation in table if operation.path]
 
     def authorize(self, call: Call) -> Reply:
         """Consents at once, or shows a form with `interactive` or the switch consent "form"."""

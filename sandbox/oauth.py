@@ -39,6 +39,7 @@ class OAuthRules:
     `scopes` are those it knows. `audience` must be asked for, where there is one. `offline_scope` is the scope that
     brings a refresh token; None: each grant does, unless `refresh_life` is zero (tokens then do not end). A refresh
     token is rotated when used; the one before works for `leeway` more. `scope_separator` is between asked scopes.
+    `code_alone`: an exchange needs neither grant_type nor redirect_uri, and its answer is nothing but the token.
     """
 
     scopes: tuple[str, ...]
@@ -48,6 +49,7 @@ class OAuthRules:
     leeway: timedelta = timedelta(0)
     scope_separator: str = " "
     name: str = "Sandbox"
+    code_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class AuthServer:
     def token(self, body: Mapping[str, Any]) -> Json:
         """Answer the token endpoint's fields. Raises OAuthError."""
         app = self._app(body)
-        kind = body.get("grant_type")
+        kind = body.get("grant_type", "authorization_code" if self.rules.code_alone else None)
         if kind == "authorization_code":
             return self._exchange(app, body)
         if kind == "refresh_token":
@@ -181,7 +183,8 @@ class AuthServer:
         code = self._codes.get(str(body.get("code")))
         if code is None or code.grant.app != app or code.used or code.expires <= self.clock.now():
             raise self._dead("Invalid authorization code")
-        if body.get("redirect_uri") != code.redirect_uri:
+        unsaid = self.rules.code_alone and "redirect_uri" not in body
+        if not unsaid and body.get("redirect_uri") != code.redirect_uri:
             raise self._dead("The redirect_uri does not match the authorization request")
         if code.challenge is not None and _s256(str(body.get("code_verifier", ""))) != code.challenge:
             raise self._dead("Failed to verify code verifier")
@@ -209,7 +212,9 @@ class AuthServer:
         lifetime = self.settings.access_token_seconds
         access = self._secret("access")
         self._access[access] = _Access(grant, now + timedelta(seconds=lifetime) if ending else None)
-        answer: Json = {"access_token": access, "token_type": "Bearer", "scope": " ".join(grant.scopes)}
+        answer: Json = {"access_token": access}
+        if not self.rules.code_alone:
+            answer |= {"token_type": "Bearer", "scope": " ".join(grant.scopes)}
         if ending:
             answer["expires_in"] = lifetime
         if ending and self.rules.offline_scope in (None, *grant.scopes):

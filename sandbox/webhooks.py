@@ -129,12 +129,12 @@ class Delivery:
 
 
 class Dispatcher:
-    """The queue of deliveries, its retries and its log. `given_up` are told of each delivery that failed for good."""
+    """The queue of deliveries, its retries and its log. `settled` are told of each delivery that was delivered or given
+    up, for vendors that stop sending to who does not answer."""
 
     def __init__(self, clock: Clock, faults: FaultPlan, rule: RetryRule, rng: Random, sender: Sender) -> None:
         self.rule = rule
         self.sender = sender
-        self.given_up: list[Callable[[Delivery], None]] = []
         self._clock = clock
         self._faults = faults
         self._rng = rng
@@ -148,6 +148,7 @@ class Dispatcher:
         self._running = False
         self._thread: threading.Thread | None = None
         self._wake = threading.Condition(threading.RLock())
+        self.settled: list[Callable[[Delivery], None]] = []
         clock.on_advance(self._notify)
 
     def enqueue(self, delivery: Delivery) -> None:
@@ -211,9 +212,9 @@ class Dispatcher:
             delivery.attempts.append(attempt)
             self._settle(delivery, attempt, now)
             self._wake.notify_all()
-        if delivery.state is DeliveryState.FAILED:
-            for listener in self.given_up:  # not under the lock: they take the vendor's
-                listener(delivery)
+        if delivery.state is not DeliveryState.PENDING:
+            for told in self.settled:  # not under the lock: they take the vendor's
+                told(delivery)
 
     def _settle(self, delivery: Delivery, attempt: Attempt, now: datetime) -> None:
         status = attempt.status

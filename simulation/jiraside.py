@@ -163,6 +163,10 @@ class JiraSide:
         """An update may be several calls: none is known to be the last."""
         return operation == "POST /rest/api/3/issue"
 
+    def writes_blindly(self, where: str, operation: str) -> bool:
+        """The changelog tells what was replaced."""
+        return False
+
     def cut(self, operation: str) -> NoReturn:
         """The answer is lost."""
         raise httpx.ReadError(f"the connection was cut during {operation}")

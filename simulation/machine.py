@@ -43,8 +43,9 @@ class VirtualClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Move on."""
-        self.now += timedelta(seconds=seconds)
+        """Move on; a wait shorter than the clock's step takes one, or who waits for it would wait for ever."""
+        step = timedelta.resolution if seconds > 0 else timedelta(0)
+        self.now += max(timedelta(seconds=seconds), step)
 
 
 @dataclass(frozen=True, slots=True)

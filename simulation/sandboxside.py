@@ -40,7 +40,7 @@ EDITOR = "Bob Baker"
 class SandboxSide:
     """People at a fake vendor, and what the simulator may do to it.
 
-    status_names, priority_names   every one that can occur there, by its name -> ours
+    status_names, priority_names   every one that can occur there, by its name -> ours; "" is no priority
     delivery_header                the header with the id of a delivery, in lower case
     token_field                    the field of the credentials that holds the API token
     last_calls                     `METHOD path` patterns of the calls that end a write
@@ -111,6 +111,10 @@ class SandboxSide:
     def text_here(self, description: str) -> str:
         """A description there in our words."""
         return description
+
+    def writes_blindly(self, where: str, operation: str) -> bool:
+        """A vendor that checks versions, or tells what was replaced, leaves no such moment."""
+        return False
 
     def marker(self, item: TrackerItem) -> str | None:
         """The mark our connector left in an item."""
@@ -249,7 +253,7 @@ class SandboxSide:
             case "status":
                 choices = [status.name for status in self.sandbox.tracker.statuses_of(item.container)]
             case "priority":
-                choices = list(self.priority_names)
+                choices = [name or None for name in self.priority_names]
             case "assignee":
                 choices = [None, *NAMES]
             case "description":

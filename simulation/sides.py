@@ -11,6 +11,7 @@ SIDES = {  # one line a vendor
     "toy": "simulation.toyside:ToySide",
     "jira": "simulation.jiraside:JiraSide",
     "azure_boards": "simulation.azureboardsside:AzureBoardsSide",
+    "clickup": "simulation.clickupside:ClickUpSide",
 }
 
 ENTRY_POINTS = "turnbuckle.sandboxes"

@@ -198,6 +198,10 @@ class ToySide:
         """Creating is one call, updating a look and a call."""
         return operation in ("create_task", "update_task")
 
+    def writes_blindly(self, where: str, operation: str) -> bool:
+        """The answer tells what was replaced."""
+        return False
+
     def cut(self, operation: str) -> NoReturn:
         """The answer to an operation that took effect is lost."""
         raise Transient(f"The connection was cut during {operation}.", maybe_done=True)

@@ -112,6 +112,11 @@ class SimulatedVendor(Protocol):
         """Whether this call is the last that a write consists of."""
         ...
 
+    def writes_blindly(self, where: str, operation: str) -> bool:
+        """Whether a process at this moment (`Interrupt.where`) has looked at an item and is about to write it, and no
+        client of this vendor could notice what somebody else sets meanwhile."""
+        ...
+
     def cut(self, operation: str) -> NoReturn:
         """Raise what the connector meets when the answer to an operation that took effect is lost."""
         ...

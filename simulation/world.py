@@ -317,6 +317,8 @@ class World:
             if (self.clock() - began).total_seconds() <= longest:
                 self.take(step)
         self.token_trouble |= longest <= SAFE_PAUSE < (self.clock() - began).total_seconds()
+        if self.vendor.writes_blindly(interrupt.where, operation):
+            self.unsettled.add(self.vendor.happened())  # the line of the journal that the write will be
         return None
 
     def _longest(self, process: Process, interrupt: Interrupt, operation: str) -> float:

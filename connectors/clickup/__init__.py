@@ -1,1 +1,5 @@
-"""ClickUp: so far only its webhook scheme."""
+"""ClickUp."""
+
+from connectors.clickup.connector import ClickUpConnector
+
+__all__ = ["ClickUpConnector"]

@@ -1,4 +1,4 @@
-"""ClickUp's deliveries: is one to be believed. Pure.
+"""ClickUp's deliveries: is one to be believed, and which task is to be read again. Pure.
 
 ClickUp suspends a webhook at once that answers 401 or 410, so what is not believed is answered 403. It chooses the
 secret itself. The body never holds the task: it is always read again.
@@ -6,24 +6,71 @@ secret itself. The body never holds the task: it is always read again.
 
 from __future__ import annotations
 
-from connectors.contract import JsonObject, RawDelivery, Reply, Secrets, Verified, WebhookFacts
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+
+from connectors.clickup.config import ClickUpConfig
+from connectors.contract import (
+    BadPayload,
+    Hint,
+    Ignored,
+    JsonObject,
+    RawDelivery,
+    Reply,
+    Secrets,
+    Signal,
+    Verified,
+    WebhookFacts,
+)
 from connectors.envelope import digest_of, json_object, list_at, text_at
 from connectors.signing import hmac_hex
 
-WEBHOOKS = WebhookFacts(rejection=403, accepted=200, max_body=2 * 1024 * 1024)
+WEBHOOKS = WebhookFacts(rejection=403, accepted=200, max_body=2 * 1024 * 1024, renew_before=timedelta(minutes=10))
 
 SAME_WITHIN = 600
 """Seconds in which two equal messages without any id are one and its retry; later, the same has happened again."""
+
+SUBSCRIBED = ("taskCreated", "taskUpdated", "taskDeleted", "taskMoved")
+"""What we ask for. Every other event of a task comes as `taskUpdated`, too."""
+
+HINTS = frozenset({*SUBSCRIBED, "taskStatusUpdated", "taskPriorityUpdated", "taskAssigneeUpdated"})
+APART = frozenset(
+    {
+        "taskCommentPosted",
+        "taskCommentUpdated",
+        "taskDueDateUpdated",
+        "taskTagUpdated",
+        "taskTimeEstimateUpdated",
+        "taskTimeTrackedUpdated",
+    }
+)
+NOT_OURS = frozenset({"comment", "time_spent", "time_estimate", "due_date", "start_date", "tag", "tag_removed"})
+"""Events, and fields of a history, about what no task here has: nothing is read again for them."""
+
+
+class _Item(msgspec.Struct):
+    """One change. `parent_id` is the List the task is in."""
+
+    field: str = ""
+    parent_id: str | int | None = None
+
+
+class _Body(msgspec.Struct):
+    event: str
+    task_id: str | None = None
+    history_items: list[_Item] = []
 
 
 def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
     """Check the signature: hex without a prefix. Raises BadSignature."""
     hmac_hex(delivery.body, delivery.headers.get("x-signature"), secrets.get("signing", ()))
     body = json_object(delivery.body)
-    return Verified(_key(body, delivery), text_at(body, "event") or "unknown")
+    return Verified(delivery_key(body, delivery), text_at(body, "event") or "unknown")
 
 
-def _key(body: JsonObject, delivery: RawDelivery) -> str | None:
+def delivery_key(body: JsonObject, delivery: RawDelivery) -> str | None:
     """There is no delivery id. A change is told by an event of its own and again as `taskUpdated`, so the event belongs
     to the key; a deletion has no history at all."""
     history = [text_at(item, "id") for item in list_at(body, "history_items")]
@@ -34,6 +81,25 @@ def _key(body: JsonObject, delivery: RawDelivery) -> str | None:
             return None
         return digest_of(*event, subject, str(int(delivery.received_at.timestamp()) // SAME_WITHIN))
     return digest_of(*event, *history)
+
+
+def parse(delivery: RawDelivery, config: ClickUpConfig) -> Sequence[Signal]:
+    """Which task to read again, also one that is said to be deleted. Raises BadPayload."""
+    try:
+        body = msgspec.json.decode(delivery.body, type=_Body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadPayload(f"ClickUp's webhook has an unexpected shape: {error}") from None
+    items = body.history_items
+    if body.event in APART or (items and all(item.field in NOT_OURS for item in items)):
+        return [Ignored("other_field", f"{body.event} of what a task here does not have")]
+    if body.event not in HINTS:
+        return [Ignored("unsupported", body.event)]
+    if body.task_id is None:
+        raise BadPayload(f"ClickUp's {body.event} names no task")
+    lists = {str(item.parent_id) for item in items if item.parent_id is not None}
+    if body.event != "taskMoved" and lists and lists.isdisjoint(project.external for project in config.projects):
+        return [Ignored("other_list", f"{body.event} in a List that is not mapped")]
+    return [Hint(body.task_id)]
 
 
 def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:

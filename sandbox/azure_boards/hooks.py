@@ -155,11 +155,12 @@ class ServiceHooks:
             "revision": {"id": int(item.id), "rev": item.revision, "fields": after},
         }
 
-    def given_up(self, delivery: Delivery) -> None:
+    def on_settled(self, delivery: Delivery) -> None:
         """What a failure means for the subscription: 410 disables it at once, and any other that is not transient puts
         it on probation, where its events are lost."""
         notification, status = self.log.get(delivery.id), delivery.attempts[-1].status
-        if notification is None or status is None or status in TRANSIENT:
+        delivered = delivery.state is not DeliveryState.FAILED
+        if delivered or notification is None or status is None or status in TRANSIENT:
             return
         with self.tracker.lock:
             self.disable(notification.hook, "disabledBySystem" if status == 410 else "onProbation")

@@ -60,7 +60,7 @@ class AzureBoardsSandbox(TrackerSandbox):
         super().__init__(**options)
         self._chance = self.rng("events")
         self.service_hooks = ServiceHooks(self.hooks, self.tracker, self.deliveries, self._guid)
-        self.deliveries.given_up.append(self.service_hooks.given_up)
+        self.deliveries.settled.append(self.service_hooks.on_settled)
 
     def make_tracker(self) -> Tracker:
         """Ids are plain numbers, unique in the organization; identities have GUIDs."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from typer.testing import CliRunner
 
 import sync.scope
 from cli.main import app
+from simulation.machine import VirtualClock
 from simulation.report import Report
 from simulation.run import explained, run, run_many, seeds_of
 from simulation.schedule import Conditions, Interrupt, Schedule, Step, draw
 from simulation.shrink import shrink
 from simulation.sides import side
 from simulation.stage import Stage
+from simulation.world import World
 from sync.writes import Writer
 
 
-@pytest.mark.parametrize(("vendor", "schedules"), [("toy", 200), ("jira", 20)])
+@pytest.mark.parametrize(("vendor", "schedules"), [("toy", 200), ("jira", 20), ("clickup", 20)])
 def test_no_edit_is_lost_nothing_is_doubled_and_all_comes_to_rest(vendor: str, schedules: int) -> None:
     report = run_many(vendor, seeds_of(42, schedules))
     assert not report.failures, "\n".join(report.as_lines())
@@ -31,6 +34,30 @@ def test_a_seed_always_tells_the_same_story() -> None:
     stories = [run(Stage(side("toy")), draw(seed), story=True) for seed in (5, 6, 5)]
     assert stories[0] == stories[2]
     assert stories[0] != stories[1]
+
+
+def test_a_wait_shorter_than_the_clocks_step_ends() -> None:
+    clock = VirtualClock()
+    before = clock()
+    clock.advance(1e-9)
+    assert clock() > before
+    clock.advance(0)
+    assert clock() - before == timedelta.resolution
+
+
+def test_an_edit_that_no_client_could_notice_is_excused_and_no_other() -> None:
+    """ClickUp: a title set between our look (call 0 of the push) and our write (call 1), and before both."""
+    stage = Stage(side("clickup"))
+    for nth, where, excused in ((1, "before_call", 1), (0, "after_call", 1), (0, "before_call", 0)):
+        meanwhile = Interrupt(where, nth, "pause", 0, (Step("there_edit", 0, "title", "T1"),))
+        ours = Step("here_edit", 0, "title", "H1")
+        worlds: list[World] = []
+        result = run(
+            stage, Schedule(0, Conditions(), (ours, Step("push", interrupts=(meanwhile,)))), seen=worlds.append
+        )
+        assert not result.violations
+        changes = [change.after.values["title"] for change in worlds[0].vendor.journal() if change.after]
+        assert (changes[-2:] == ["T1", "H1"]) == bool(excused)
 
 
 def test_what_was_played_before_does_not_matter() -> None:

@@ -1,0 +1,28 @@
+"""The facts of ClickUp (API v2)."""
+
+from connectors.clickup.config import ClickUpConfig
+from connectors.clickup.webhook import WEBHOOKS
+from connectors.contract import Category, Manifest, OAuthFacts, RateFacts
+from connectors.credentials import ApiToken, OAuthTokens
+
+MANIFEST = Manifest(
+    type="clickup",
+    name="ClickUp",
+    category=Category.PROJECT_MANAGEMENT,
+    description="Tasks, Lists, status sync",
+    config=ClickUpConfig,
+    credentials={"oauth2": OAuthTokens, "token": ApiToken},
+    endpoints={"api": "https://api.clickup.com", "app": "https://app.clickup.com"},
+    # No scopes, no PKCE, no refresh token: a token lasts until the person takes it back.
+    oauth=OAuthFacts(
+        authorize_url="{app}/api",
+        token_url="{api}/api/v2/oauth/token",  # noqa: S106  an address
+        scopes=(),
+        pkce=False,
+        token_body="json",  # noqa: S106  a form
+    ),
+    webhooks=WEBHOOKS,
+    # The small plans allow 100 calls a minute and token: 90 on average, and no more than 100 in any one.
+    rates=RateFacts(per_second=1.5, burst=10),
+    refetch_batch=20,  # a call each: together they take a fraction of a lease's time at that rate
+)
