@@ -465,15 +465,28 @@ class OAuthFacts:
 
 @dataclass(frozen=True, slots=True)
 class WebhookFacts:
-    """How a vendor's webhooks behave. `secrets` names what `verify` needs: `signing` is the subscription's own
-    secret, any other name is a field of the credentials. `rejection` is the status for a delivery not believed."""
+    """How a vendor's webhooks behave.
+
+    secrets        what `verify` needs: `signing` is the subscription's own secret, any other name is a field of the
+                   credentials
+    rejection      the status for a delivery not believed
+    accepted       the status for one that is stored, and
+    accepted_body  what to say with it, for vendors that show or read it
+    app_secret     for `AppWebhookReceiver`: the name under which `verify` gets the secrets of the operator's app
+    account        for `AppWebhookReceiver`: the name in `Account.learned` under which `check` tells whose account it
+                   is. The vendor must have said so: with an account somebody merely entered, deliveries of others
+                   could be had.
+    """
 
     secrets: tuple[str, ...] = ("signing",)
     rejection: int = 401
     accepted: int = 202
+    accepted_body: str | None = None
     max_body: int = 5 * 1024 * 1024
     renew_before: timedelta = timedelta(days=7)
     headers_kept: tuple[str, ...] = ()
+    app_secret: str = "signing"  # noqa: S105 - a name
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -617,6 +630,17 @@ class WebhookReceiver(Protocol):
 
 
 @runtime_checkable
+class AppWebhookReceiver(Protocol):
+    """An app at the vendor has one webhook for all accounts that installed it (`POST /webhooks/{type}`). Pure, as
+    above; the delivery is verified before."""
+
+    @staticmethod
+    def account(delivery: RawDelivery) -> str | None:
+        """Whose it is, in the words in which `check` tells `WebhookFacts.account`; None where it does not say."""
+        ...
+
+
+@runtime_checkable
 class WebhookSubscriber(Protocol):
     """The vendor lets us register webhooks."""
 
@@ -640,6 +664,7 @@ CAPABILITIES: Mapping[str, type] = {
     "vocabulary": TaskVocabulary,
     "webhooks": WebhookReceiver,
     "webhook_subscriptions": WebhookSubscriber,
+    "app_webhooks": AppWebhookReceiver,
 }
 """Capability name -> protocol. What a class implements is what `GET /v1/connectors` shows."""
 
