@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -82,12 +82,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Operation:
-    """One endpoint: its name (used by faults and the call log), method, path template and handler."""
+    """One endpoint: its name (used by faults and the call log), method, path template and handler. `named` finds a
+    better name in a call, where one path serves many operations (GraphQL)."""
 
     name: str
     method: str
     path: str
     handler: Callable[[Call], Reply]
+    named: Callable[[Call], str] | None = None
 
 
 class Vendor(Protocol):
@@ -155,7 +157,10 @@ def _endpoint(vendor: Vendor, operations: Mapping[str, Operation]) -> Callable[[
     async def endpoint(request: Request) -> Response:
         operation = operations["GET" if request.method == "HEAD" else request.method]
         connected = CUT_KEY in request.scope
-        return await _run(vendor, operation, await _call(operation, request), connected)
+        call = await _call(operation, request)
+        if operation.named is not None:
+            call = replace(call, operation=operation.named(call))
+        return await _run(vendor, operation, call, connected)
 
     return endpoint
 

@@ -91,13 +91,14 @@ class Ask:
 @dataclass(frozen=True)
 class Endpoint:
     """One call of the API: its name (used by faults and the call log), and the scope it needs. The handler returns a
-    Reply, or what is answered as JSON with status 200."""
+    Reply, or what is answered as JSON with status 200. `named` as of `Operation`."""
 
     name: str
     method: str
     path: str
     handler: Callable[[Ask], Any]
     scope: str = ""
+    named: Callable[[Call], str] | None = None
 
 
 class TrackerSandbox(Sandbox):
@@ -203,7 +204,7 @@ class TrackerSandbox(Sandbox):
 
     def operations(self) -> Sequence[Operation]:
         """Every endpoint, those of the authorization server among them."""
-        table = [Operation(e.name, e.method, e.path, partial(self._answer, e)) for e in self.endpoints()]
+        table = [Operation(e.name, e.method, e.path, partial(self._answer, e), e.named) for e in self.endpoints()]
         if self.oauth is not None:
             table += ConsentPages(self.oauth, self._accounts, resources=self.resources, **self.oauth_paths).operations()
         return table

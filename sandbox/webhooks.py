@@ -70,13 +70,14 @@ class RetryRule:
 
     One entry of `delays` per retry: (shortest, longest) seconds. After `patience` seconds of nothing
     but failures at one URL, each new delivery gets a single attempt until one succeeds. `scale`
-    shrinks all of these so a test need not wait minutes.
+    shrinks all of these so a test need not wait minutes. `accepts` says which answers are success.
     """
 
     delays: tuple[tuple[float, float], ...]
     retries_status: Callable[[int], bool]
     patience: float | None = None
     scale: float = 1.0
+    accepts: Callable[[int], bool] = lambda status: 200 <= status < 300
 
 
 class DeliveryState(StrEnum):
@@ -129,11 +130,12 @@ class Delivery:
 
 
 class Dispatcher:
-    """The queue of deliveries, its retries and its log."""
+    """The queue of deliveries, its retries and its log. `given_up` are told of each delivery that failed for good."""
 
     def __init__(self, clock: Clock, faults: FaultPlan, rule: RetryRule, rng: Random, sender: Sender) -> None:
         self.rule = rule
         self.sender = sender
+        self.given_up: list[Callable[[Delivery], None]] = []
         self._clock = clock
         self._faults = faults
         self._rng = rng
@@ -210,10 +212,13 @@ class Dispatcher:
             delivery.attempts.append(attempt)
             self._settle(delivery, attempt, now)
             self._wake.notify_all()
+        if delivery.state is DeliveryState.FAILED:
+            for listener in self.given_up:  # not under the lock: they take the vendor's
+                listener(delivery)
 
     def _settle(self, delivery: Delivery, attempt: Attempt, now: datetime) -> None:
         status = attempt.status
-        if status is not None and 200 <= status < 300:
+        if status is not None and self.rule.accepts(status):
             delivery.state = DeliveryState.DELIVERED
             self._failing_since.pop(delivery.url, None)
             return
