@@ -20,6 +20,7 @@ from connectors.contract import CONTRACT_VERSION, Config, Connector, Credentials
 BUILT_IN = {  # one line a vendor
     "github": "connectors.github:GitHubConnector",
     "jira": "connectors.jira:JiraConnector",
+    "linear": "connectors.linear:LinearConnector",
 }
 
 ENTRY_POINTS = "turnbuckle.connectors"

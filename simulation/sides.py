@@ -10,6 +10,7 @@ from simulation.stage import MakeVendor
 SIDES = {  # one line a vendor
     "toy": "simulation.toyside:ToySide",
     "jira": "simulation.jiraside:JiraSide",
+    "linear": "simulation.linearside:LinearSide",
 }
 
 ENTRY_POINTS = "turnbuckle.sandboxes"
