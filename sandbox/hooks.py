@@ -101,7 +101,8 @@ class Hooks:
 
     def remove(self, hook_id: str) -> None:
         """Delete a webhook. Raises VendorError 404."""
-        del self._hooks[self.get(hook_id).id]
+        hook = self.get(hook_id)  # which forgets expired ones, in a new dict
+        del self._hooks[hook.id]
 
     def tell(self, event: str, body: Body, container: str | None = None) -> None:
         """Queue an event for every hook that wants it."""
