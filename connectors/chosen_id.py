@@ -29,8 +29,8 @@ def id_of(create_key: str, generation: int = 0) -> str:
     own = create_key.removeprefix(PREFIX)
     number = 1  # in front, so that leading zeros count
     for sign in own:
-        number = number * len(_SIGNS) + _SIGNS.index(sign)
-    if own == create_key or number >= 1 << _NUMBER_BITS:
+        number = number * len(_SIGNS) + _SIGNS.find(sign)
+    if own == create_key or not set(own) <= set(_SIGNS) or number >= 1 << _NUMBER_BITS:
         raise ValueError(f"{create_key!r} can't be made an id")
     payload = number << _GENERATION_BITS | generation
     return _spelt(payload << _CHECK_BITS | _check(payload))
