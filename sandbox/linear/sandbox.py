@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from graphql import GraphQLError
+
 from sandbox.auth import Caller, Doorkeeper
 from sandbox.errors import VendorError
 from sandbox.hooks import Hook, Sending
 from sandbox.http import Call, Reply
 from sandbox.limits import Rate, Window
 from sandbox.linear.api import Api, stamp, state, user
+from sandbox.linear.schema import MOST_POINTS, checked, points, run
 from sandbox.oauth import OAuthRules
 from sandbox.switches import Switches
 from sandbox.tracker import Change, Container, Item, Kind, Priority, Status, Tracker
@@ -113,9 +116,6 @@ class LinearSandbox(TrackerSandbox):
         return [Endpoint("graphql", "POST", "/graphql", self._graphql, named=_operation)]
 
     def _graphql(self, ask: Ask) -> Reply:
-        # graphql-core is needed only where a Linear is really asked.
-        from sandbox.linear.schema import MOST_POINTS, checked, points, run
-
         body = ask.json("query")
         name, variables = body.get("operationName"), body.get("variables") or {}
         document = checked(str(body["query"]))
@@ -132,8 +132,6 @@ class LinearSandbox(TrackerSandbox):
         return Reply(200, answer, {"X-Complexity": str(cost)})
 
     def _resolved(self, error: Exception, path: Any) -> dict[str, Any]:
-        from graphql import GraphQLError
-
         if isinstance(error, GraphQLError):  # a variable of another type
             return _problem(400, error.message, "invalid input")
         if not isinstance(error, VendorError):
