@@ -6,9 +6,9 @@ A file of documents holds named operations and fragments. What is sent is one op
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -40,6 +40,20 @@ class Problem(msgspec.Struct):
         """The text of an extension; "" where there is none."""
         value = (self.extensions or {}).get(name)
         return value if isinstance(value, str) else ""
+
+
+class PageInfo(msgspec.Struct, frozen=True, rename="camel"):
+    """Whether there is more of a connection, and from where."""
+
+    has_next_page: bool = False
+    end_cursor: str | None = None
+
+
+class Page(msgspec.Struct, Generic[T], rename="camel"):
+    """Some rows of a connection, as Relay has them."""
+
+    nodes: list[T] = []
+    page_info: PageInfo = PageInfo()
 
 
 class _Answer(msgspec.Struct):
@@ -103,13 +117,28 @@ class GraphQL:
         except Transient as error:  # HTTP can't tell a query from a mutation
             raise Transient(error.text, error.maybe_done and not document.reads, error.retry_at) from None
 
+    def pages(self, operation: str, row: type[T], first: int, **variables: Any) -> Iterator[Page[T]]:
+        """Every page of the one connection an operation asks for; it takes `$first` and `$after`."""
+        after: str | None = None
+        while True:
+            [page] = self.run(operation, dict[str, Page[row]], first=first, after=after, **variables).values()  # type: ignore[valid-type]
+            yield page
+            if not page.page_info.has_next_page:
+                return
+            after = page.page_info.end_cursor
+
     def _data(self, response: Response, shape: type[T]) -> T:
         answer = response.decode(_Answer)
         if answer.errors:
-            raise self._told(answer.errors[0])
+            raise self._told(self._redacted(answer.errors[0]))
         if response.status != 200:
             raise Rejected(self._http.redact(f"It answered {response.status}: {words(response)}"))
         try:
             return msgspec.json.decode(answer.data, type=shape)
         except msgspec.DecodeError as error:
             raise BadPayload(f"It answered an unexpected shape: {error}") from None
+
+    def _redacted(self, problem: Problem) -> Problem:
+        """Vendors quote what they were sent."""
+        told = {name: self._http.redact(problem.extension(name)) for name in problem.extensions or {}}
+        return Problem(self._http.redact(problem.message), told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -19,13 +19,11 @@ from connectors.contract import (
     Rejected,
     Transient,
 )
-from connectors.graphql import GraphQL, Problem, documents, problems
+from connectors.graphql import GraphQL, Page, Problem, documents, problems
 from connectors.limits import says_limited
 from connectors.linear.config import ApiKeyCredentials, OAuthCredentials
 from connectors.linear.mapping import INPUTS, Issue, Team, User
 from connectors.response import Response
-
-T = TypeVar("T")
 
 DOCUMENTS = documents(files(__package__).joinpath("operations.graphql").read_text("utf-8"))
 
@@ -52,20 +50,6 @@ ENTITIES = {"User": "assignee", "WorkflowState": "status"}
 """What was not found -> our field that named it."""
 
 _ENTITY = re.compile(r"Entity not found: (\w+)")
-
-
-class PageInfo(msgspec.Struct, frozen=True, rename="camel"):
-    """Whether there is more, and from where."""
-
-    has_next_page: bool
-    end_cursor: str | None = None
-
-
-class Page(msgspec.Struct, Generic[T], rename="camel"):
-    """Some rows of a list."""
-
-    nodes: list[T]
-    page_info: PageInfo = PageInfo(False)
 
 
 class IssueId(msgspec.Struct):
@@ -140,8 +124,8 @@ class LinearClient:
         self._credentials: OAuthCredentials | ApiKeyCredentials = context.credentials
         context.http.limited = limited
         url = context.endpoints["api"].rstrip("/") + "/graphql"
-        self._graphql = GraphQL(context.http, url, DOCUMENTS, self._headers, told)
-        self._run = self._graphql.run
+        graphql = GraphQL(context.http, url, DOCUMENTS, self._headers, told)
+        self._run, self._pages = graphql.run, graphql.pages
 
     def _headers(self) -> dict[str, str]:
         """An API key goes without "Bearer"."""
@@ -150,17 +134,6 @@ class LinearClient:
         if self._credentials.access_token is None:
             raise ConsentPending("Nobody has consented yet: open this integration's authorization page and accept.")
         return {"Authorization": f"Bearer {self._credentials.access_token.get_secret_value()}"}
-
-    def _all(self, operation: str, name: str, row: type[T], size: int, **variables: Any) -> Iterator[Page[T]]:
-        """Every page of a list."""
-        after: str | None = None
-        while True:
-            shape = dict[str, Page[row]]  # type: ignore[valid-type]
-            page: Page[T] = self._run(operation, shape, first=size, after=after, **variables)[name]
-            yield page
-            if not page.page_info.has_next_page:
-                return
-            after = page.page_info.end_cursor
 
     def viewer(self) -> Viewer:
         """Who we are."""
@@ -172,7 +145,7 @@ class LinearClient:
 
     def ids(self, filter_: dict[str, Any]) -> Iterator[Page[IssueId]]:
         """The ids of all issues, the youngest first."""
-        return self._all("Ids", "issues", IssueId, PAGE, filter=filter_)
+        return self._pages("Ids", IssueId, PAGE, filter=filter_)
 
     def issue(self, issue_id: str, states: bool = False) -> Issue:
         """One issue; with the states of its team."""
@@ -180,7 +153,7 @@ class LinearClient:
 
     def teams(self, keys: Sequence[str]) -> list[Team]:
         """The teams with these keys that can be seen, with their states."""
-        pages = self._all("Teams", "teams", Team, TEAM_PAGE, filter={"key": {"in": list(keys)}})
+        pages = self._pages("Teams", Team, TEAM_PAGE, filter={"key": {"in": list(keys)}})
         return [team for page in pages for team in page.nodes]
 
     def people(self, email: str) -> list[User]:
@@ -207,7 +180,7 @@ class LinearClient:
 
     def webhooks(self) -> list[Webhook]:
         """The workspace's webhooks. Raises Forbidden for who is no administrator."""
-        return [hook for page in self._all("Webhooks", "webhooks", Webhook, PAGE) for hook in page.nodes]
+        return [hook for page in self._pages("Webhooks", Webhook, PAGE) for hook in page.nodes]
 
     def create_webhook(self, fields: dict[str, Any]) -> str:
         """Register a webhook; its id."""

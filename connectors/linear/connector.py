@@ -19,13 +19,9 @@ from connectors.contract import (
     GoneReason,
     Manifest,
     NotFound,
-    RawDelivery,
     Rejected,
     RemoteTask,
     RemoteUser,
-    Reply,
-    Secrets,
-    Signal,
     Subscription,
     TaskChanges,
     TaskDraft,
@@ -33,14 +29,15 @@ from connectors.contract import (
     TaskWritten,
     Transient,
     VendorValue,
-    Verified,
     Vocabulary,
 )
+from connectors.graphql import Page
 from connectors.linear import webhook
-from connectors.linear.client import LinearClient, Page
+from connectors.linear.client import LinearClient
 from connectors.linear.config import LinearConfig
 from connectors.linear.manifest import MANIFEST
-from connectors.linear.mapping import PRIORITY_NAMES, Edit, Issue, Reader, Team, moment
+from connectors.linear.mapping import PRIORITY_NAMES, Edit, Issue, Reader, Team
+from connectors.times import iso_ms, moment
 
 OPTIONAL = ("description", "status", "priority", "assignee")
 """Our fields an issue can be created without."""
@@ -107,7 +104,7 @@ class LinearConnector:
         wanted: dict[str, Any] = self._mine
         if state["since"] is not None:
             start = moment(state["since"]) - timedelta(minutes=self._config.overlap_minutes)
-            wanted = wanted | {"updatedAt": {"gte": start.isoformat(timespec="milliseconds")[:23] + "Z"}}
+            wanted = wanted | {"updatedAt": {"gte": iso_ms(start)}}
         try:
             return self._client.issues(wanted, self._config.page_size, state["after"])
         except Rejected:
@@ -119,27 +116,27 @@ class LinearConnector:
     def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
         """The issues now. One in the trash is proven to be deleted; one that Linear knows nothing of is, too, as long
         as every mapped team can be seen."""
-        page = self._client.issues({"id": {"in": list(ids)}}, first=len(ids))
-        found = {issue.id: self._state(issue) for issue in page.nodes}
-        missing = [issue_id for issue_id in ids if issue_id not in found]
-        for issue_id in missing:
-            found[issue_id] = self._reread(issue_id)
-        return {issue_id: found[issue_id] for issue_id in ids}
+        listed = self._client.issues({"id": {"in": list(ids)}}, first=len(ids)).nodes
+        known = {issue.id: issue for issue in listed}
+        for issue_id in ids:
+            issue = known.get(issue_id) or self._held(issue_id)  # a list may lack what can be read
+            if issue is not None:
+                known[issue_id] = issue
+        states = {issue_id: self._state(issue) for issue_id, issue in known.items()}
+        if states.keys() < set(ids):
+            reason, text = self._why_missing()
+            states |= {issue_id: Gone(issue_id, reason, text) for issue_id in ids if issue_id not in states}
+        return states
 
     def _state(self, issue: Issue) -> RemoteTask | Gone:
         return Gone(issue.id, GoneReason.DELETED, IN_TRASH) if issue.trashed else self._reader.task(issue)
 
-    def _reread(self, issue_id: str) -> RemoteTask | Gone:
-        """An issue that a list lacked, asked for by itself."""
-        try:
-            return self._state(self._client.issue(issue_id))
-        except NotFound as error:
-            text = error.text
-        hidden = set(self._keys) - {team.key for team in self._client.teams(self._keys)}
+    def _why_missing(self) -> tuple[GoneReason, str]:
+        """What it means that Linear knows nothing of an issue: it may have been hidden with its team."""
+        hidden = sorted(set(self._keys) - {team.key for team in self._client.teams(self._keys)})
         if hidden:
-            names = ", ".join(sorted(hidden))
-            return Gone(issue_id, GoneReason.UNREACHABLE, f"The account can't see the team {names} any more.")
-        return Gone(issue_id, GoneReason.DELETED, text)
+            return GoneReason.UNREACHABLE, f"The account can't see the team {', '.join(hidden)} any more."
+        return GoneReason.DELETED, "Linear knows nothing of it."
 
     def all_ids(self) -> Iterator[Sequence[str]]:
         """The ids of all issues in the mapped teams, without those in the trash."""
@@ -236,25 +233,10 @@ class LinearConnector:
 
     # --- webhooks -----------------------------------------------------------------------------------
 
-    @staticmethod
-    def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
-        """See `webhook.verify`."""
-        return webhook.verify(delivery, secrets)
-
-    @staticmethod
-    def parse(delivery: RawDelivery, config: Any) -> Sequence[Signal]:
-        """See `webhook.parse`."""
-        return webhook.parse(delivery, config)
-
-    @staticmethod
-    def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
-        """Linear has none."""
-        return webhook.handshake(delivery, secrets)
-
-    @staticmethod
-    def account(delivery: RawDelivery) -> str | None:
-        """See `webhook.account`."""
-        return webhook.account(delivery)
+    verify = staticmethod(webhook.verify)
+    parse = staticmethod(webhook.parse)
+    handshake = staticmethod(webhook.handshake)
+    account = staticmethod(webhook.account)
 
     def subscribe(self, url: str, secret: SecretStr) -> Subscription:
         """A webhook for each mapped team. One registered before is taken over, turned on again if Linear turned it off;

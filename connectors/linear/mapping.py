@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from connectors.chosen_id import key_of
 from connectors.contract import (
-    BadPayload,
     Priority,
     Refusal,
     RemoteTask,
@@ -23,6 +19,8 @@ from connectors.contract import (
     TaskChanges,
 )
 from connectors.linear.config import LinearConfig
+from connectors.stored_markdown import described
+from connectors.times import epoch_ms, moment
 from connectors.words import Words, names
 
 
@@ -110,9 +108,6 @@ INPUTS = {
 
 NO_PATH = "No state of the team {team} means {status}. Add one in Linear, or name one in status_map or status_out."
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BULLET = re.compile(r"^(\s*)[*+](?=\s)")
-
 
 @dataclass
 class Edit:
@@ -147,7 +142,7 @@ class Reader:
             key=issue.identifier,
             url=issue.url,
             container=issue.team.key,
-            version=(updated - _EPOCH) // timedelta(milliseconds=1),
+            version=epoch_ms(updated),
             updated_at=updated,
             values=values,
             assignee=RemoteUser(person.id, person.name, person.email or None) if person else None,
@@ -213,27 +208,3 @@ class Reader:
 
 def _rank(type_: str) -> int:
     return WRITTEN_FIRST.index(type_) if type_ in WRITTEN_FIRST else len(WRITTEN_FIRST)
-
-
-def moment(text: str) -> datetime:
-    """A time of Linear's (`2026-01-01T00:00:00.000Z`). Raises BadPayload."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise BadPayload(f"Linear sent a time in an unknown form: {text!r}") from None
-
-
-def described(markdown: str) -> str | None:
-    """A digest of a description without what Linear changes when it stores one; None for an empty one."""
-    text = canonical(markdown)
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest() if text else None
-
-
-def canonical(markdown: str) -> str:
-    """Markdown with one kind of line end and of list sign, without blanks at the end; code stays as it is."""
-    lines, inside = [], False
-    for line in markdown.replace("\r\n", "\n").split("\n"):
-        fence = line.lstrip().startswith("```")
-        inside ^= fence
-        lines.append(line if inside or fence else _BULLET.sub(r"\1-", line.rstrip()))
-    return "\n".join(lines).strip()

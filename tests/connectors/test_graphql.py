@@ -81,3 +81,20 @@ def test_errors_of_other_statuses_are_told_in_the_vendors_words():
 def test_an_answer_of_another_shape_is_told(answer):
     with pytest.raises(BadPayload):
         graphql(WireResponse(200, **answer))[0].run("One", dict[str, dict[str, str]], id="1")
+
+
+def test_every_page_of_a_connection_is_asked_for_and_no_more():
+    def page(nodes: list[int], more: bool) -> WireResponse:
+        info = {"hasNextPage": more, "endCursor": f"after {nodes[-1:]}"}
+        return WireResponse(200, json={"data": {"things": {"nodes": nodes, "pageInfo": info}}})
+
+    run, http = graphql(page([1, 2], True), page([], True), page([3], False))
+    assert [page.nodes for page in run.pages("One", int, 2)] == [[1, 2], [], [3]]
+    assert http.calls == 3
+
+
+def test_an_error_that_quotes_a_secret_is_redacted():
+    problem = {"message": "bad token hidden", "extensions": {"code": "LATER", "shown": "hidden", "number": 7}}
+    with pytest.raises(Transient) as caught:
+        graphql(WireResponse(200, json={"errors": [problem]}))[0].run("One", dict[str, Any])
+    assert "hidden" not in caught.value.text

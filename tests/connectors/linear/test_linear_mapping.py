@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from connectors.contract import BadPayload, Priority, RemoteUser, Status
 from connectors.linear.config import LinearConfig
-from connectors.linear.mapping import Issue, Nodes, Reader, State, Team, User, canonical, described, moment
+from connectors.linear.mapping import Issue, Nodes, Reader, State, Team, User
+from connectors.stored_markdown import canonical, described
 
 STATES = [
     State("s1", "Backlog", "backlog", 0),
@@ -164,9 +165,10 @@ def test_an_empty_description_is_none():
     assert reader().task(issue()).values["description"] == ("", None)
 
 
-def test_a_time_in_another_form_is_told():
-    with pytest.raises(BadPayload, match="yesterday"):
-        moment("yesterday")
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-04-15T09:59:58"])
+def test_a_time_in_another_form_is_told(text):
+    with pytest.raises(BadPayload, match="unknown form"):
+        reader().task(issue(updated_at=text))
 
 
 def test_a_project_that_is_no_key_is_refused_with_an_example():

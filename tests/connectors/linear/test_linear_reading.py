@@ -252,6 +252,12 @@ def test_an_issue_linear_knows_nothing_of_is_deleted_while_every_team_can_be_see
     assert linear.calls() == {"Changed": 1, "Issue": 1, "Teams": 1}
 
 
+def test_many_missing_issues_cost_one_look_at_the_teams(linear: Bench):
+    lost = [f"9d3f1b7a-2c4e-4d6f-8a1b-{number:012d}" for number in range(5)]
+    assert all(isinstance(gone, Gone) for gone in linear.connector().fetch_tasks(lost).values())
+    assert linear.calls() == {"Changed": 1, "Issue": 5, "Teams": 1}
+
+
 def test_an_issue_of_a_team_that_was_made_private_is_unreachable(linear: Bench):
     issue = linear.ann.create("ENG", "Secret")
     team = linear.sandbox.tracker.container("ENG")
