@@ -122,7 +122,7 @@ class LinearConnector:
             issue = known.get(issue_id) or self._held(issue_id)  # a list may lack what can be read
             if issue is not None:
                 known[issue_id] = issue
-        states = {issue_id: self._state(issue) for issue_id, issue in known.items()}
+        states = {issue_id: self._state(known[issue_id]) for issue_id in ids if issue_id in known}
         if states.keys() < set(ids):
             reason, text = self._why_missing()
             states |= {issue_id: Gone(issue_id, reason, text) for issue_id in ids if issue_id not in states}

@@ -114,6 +114,7 @@ def test_a_connection_without_a_size_counts_fifty_rows():
     from graphql import parse
 
     assert points(parse("{ issues { nodes { id } } }"), None, {}) == 105
+    assert points(parse("{ issues { nodes { ... on Issue { id } } } }"), None, {}) == 105
     assert points(parse("query A($n: Int) { issues(first: $n) { nodes { id } } }"), "A", {"n": 2}) == 5
 
 
@@ -291,6 +292,21 @@ def test_what_an_issue_can_not_have_is_named(linear: Linear, field, value, named
     assert named in error["message"] + error["extensions"]["userPresentableMessage"]
 
 
+def test_an_issue_needs_a_title_and_a_team_that_is_there(linear: Linear):
+    assert "title" in linear.error(CREATE, input={"teamId": linear.eng.id})["extensions"]["userPresentableMessage"]
+    assert "Team" in linear.error(CREATE, input={"teamId": UUID, "title": "T"})["message"]
+    assert (
+        "Team"
+        in linear.error(HOOK, input={"teamId": UUID, "url": "https://x.example/", "resourceTypes": []})["message"]
+    )
+
+
+def test_a_fault_of_the_fake_itself_is_not_told_as_linears(linear: Linear):
+    linear.sandbox.tracker.users.clear()
+    with pytest.raises(KeyError):
+        linear.send("{ viewer { id } }")
+
+
 def test_a_state_of_another_team_is_refused(linear: Linear):
     theirs = linear.sandbox.tracker.status("Done", linear.sandbox.tracker.container("OPS").id).id
     linear.ann.create("ENG", "T")
@@ -386,6 +402,16 @@ def test_only_a_200_is_success_retries_keep_their_id_and_the_fourth_failure_turn
     assert linear.sandbox.hooks.get(hook["id"]).enabled is False
     linear.ann.create("ENG", "B")
     assert len(linear.told()) == 4
+
+
+def test_webhooks_stay_on_when_linear_is_told_to_leave_them(linear: Linear):
+    linear.sandbox.settings.disables_hooks = False
+    linear.inbox.answers = [500, 500, 500, 500]
+    hook = linear.hook()
+    linear.ann.create("ENG", "A")
+    for _ in range(4):
+        linear.sandbox.deliveries.flush()
+    assert linear.sandbox.hooks.get(hook["id"]).enabled is True
 
 
 def test_a_webhook_can_be_changed_turned_on_and_removed(linear: Linear):

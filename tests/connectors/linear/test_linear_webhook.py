@@ -78,6 +78,19 @@ def test_the_unsigned_time_of_the_header_counts_only_where_the_body_has_none():
     assert LinearConnector.verify(delivery(bare, late=2 * 86_400, linear_timestamp=fresh), SECRETS).event == "Issue"
 
 
+@pytest.mark.parametrize("time", ["", "soon", "-1", "9" * 15, "١٧٧٦٢٤٧٢٠٠٠٠٠"])
+def test_a_time_that_is_none_is_not_believed(time):
+    bare = {"type": "Issue", "action": "update", "data": {"id": "i"}}
+    with pytest.raises(BadSignature, match="no usable time"):
+        LinearConnector.verify(delivery(bare, linear_timestamp=time), SECRETS)
+    with pytest.raises(BadSignature, match="no usable time"):
+        LinearConnector.verify(delivery(bare | {"webhookTimestamp": time}), SECRETS)
+
+
+def test_linear_shakes_no_hands():
+    assert LinearConnector.handshake(delivery(b"{}"), SECRETS) is None
+
+
 def test_the_apps_webhook_says_whose_it_is():
     assert LinearConnector.account(delivery(body("issue_updated"))) == "b4c1d2e3-f4a5-4b6c-8d7e-9f0a1b2c3d4e"
     assert LinearConnector.account(delivery(b"{}")) is None
