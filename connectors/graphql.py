@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _DEFINITION = re.compile(r"^(query|mutation|fragment) (\w+)", re.MULTILINE)
 _SPREAD = re.compile(r"\.\.\.(\w+)")
+_COMMENT = re.compile(r"^\s*#.*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class _Answer(msgspec.Struct):
 
 
 def documents(text: str) -> Mapping[str, Document]:
-    """The operations of a file by their names, each with its fragments."""
+    """The operations of a file by their names, each with its fragments and without the file's comments."""
+    text = _COMMENT.sub("", text)
     starts = list(_DEFINITION.finditer(text))
     ends = [start.start() for start in starts[1:]] + [len(text)]
     parts = {start[2]: text[start.start() : end].strip() for start, end in zip(starts, ends, strict=True)}

@@ -21,6 +21,7 @@ mutation Two {
   set { ok }
 }
 
+# another one, in front of a fragment
 fragment Thing on Thing { id ...Deep ...Deep }
 fragment Deep on Thing { name }
 """
