@@ -10,6 +10,10 @@ import pytest
 from connectors.kit.bench import Moment
 from connectors.linear import LinearConnector
 from simulation.bench import EngineBench, trial_of
+from simulation.run import run, run_many, seeds_of
+from simulation.schedule import Conditions, Interrupt, Schedule, Step
+from simulation.sides import side
+from simulation.stage import Stage
 
 
 @pytest.fixture
@@ -94,3 +98,22 @@ def test_connecting_another_person_of_the_same_workspace_is_refused(bench: Any):
     made = bench.connect({"access_token": tokens["access_token"]})
     assert made.http == 409
     assert "already connects" in made.text
+
+
+def test_no_edit_is_lost_and_nothing_is_doubled_whatever_happens():
+    report = run_many("linear", seeds_of(42, 40))
+    assert not report.failures, "\n".join(report.as_lines())
+    assert report.disturbances > 10
+
+
+def test_what_was_trashed_before_its_creation_was_confirmed_and_only_named_late_is_made_again():
+    died, deleted = Interrupt("after_call", 1, "crash"), Step("there_delete", 3)
+    looking = Interrupt("before_call", 0, "pause", 0, (deleted,))
+    steps = (
+        Step("here_create", 0, "title", "First"),
+        Step("push", interrupts=(died,)),
+        Step("here_create", 0, "title", "Second", wait=65),
+        Step("push", interrupts=(looking,)),
+    )
+    played = run(Stage(side("linear")), Schedule(0, Conditions(), steps))
+    assert (played.violations, played.writes) == ((), 3)
