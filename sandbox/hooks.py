@@ -83,7 +83,9 @@ class Hooks:
     def live(self, owner: str | None = None) -> list[Hook]:
         """The webhooks that have not expired, of everybody or of one owner. Expired ones are forgotten."""
         now = self._clock.now()
-        self._hooks = {h.id: h for h in self._hooks.values() if h.expires is None or h.expires > now}
+        for hook in list(self._hooks.values()):
+            if hook.expires is not None and hook.expires <= now:
+                del self._hooks[hook.id]
         return [hook for hook in self._hooks.values() if owner in (None, hook.owner)]
 
     def get(self, hook_id: str) -> Hook:
@@ -101,8 +103,7 @@ class Hooks:
 
     def remove(self, hook_id: str) -> None:
         """Delete a webhook. Raises VendorError 404."""
-        hook = self.get(hook_id)  # which forgets expired ones, in a new dict
-        del self._hooks[hook.id]
+        del self._hooks[self.get(hook_id).id]
 
     def tell(self, event: str, body: Body, container: str | None = None) -> None:
         """Queue an event for every hook that wants it."""

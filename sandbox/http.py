@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -82,14 +82,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Operation:
-    """One endpoint: its name (used by faults and the call log), method, path template and handler. `named` finds a
-    better name in a call, where one path serves many operations (GraphQL)."""
+    """One endpoint: its name (used by faults and the call log), method, path template and handler. Where one address
+    serves many operations (GraphQL), `named` tells a call's own name from its body."""
 
     name: str
     method: str
     path: str
     handler: Callable[[Call], Reply]
-    named: Callable[[Call], str] | None = None
+    named: Callable[[bytes], str] | None = None
 
 
 class Vendor(Protocol):
@@ -157,10 +157,7 @@ def _endpoint(vendor: Vendor, operations: Mapping[str, Operation]) -> Callable[[
     async def endpoint(request: Request) -> Response:
         operation = operations["GET" if request.method == "HEAD" else request.method]
         connected = CUT_KEY in request.scope
-        call = await _call(operation, request)
-        if operation.named is not None:
-            call = replace(call, operation=operation.named(call))
-        return await _run(vendor, operation, call, connected)
+        return await _run(vendor, operation, await _call(operation, request), connected)
 
     return endpoint
 
@@ -169,8 +166,9 @@ async def _call(operation: Operation, request: Request) -> Call:
     queries: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         queries.setdefault(name, []).append(value)
+    body = await request.body()
     return Call(
-        operation=operation.name,
+        operation=_name_of(operation, body),
         method=request.method,
         path=request.url.path,
         base_url=str(request.base_url).rstrip("/"),
@@ -179,8 +177,16 @@ async def _call(operation: Operation, request: Request) -> Call:
         queries=queries,
         query_string=request.url.query,
         headers=request.headers,
-        body=await request.body(),
+        body=body,
     )
+
+
+def _name_of(operation: Operation, body: bytes) -> str:
+    """The call's own name; the endpoint's where the body says none."""
+    try:
+        return operation.named(body) if operation.named else operation.name
+    except ValueError:  # no JSON: the handler will say so
+        return operation.name
 
 
 async def _run(vendor: Vendor, operation: Operation, call: Call, connected: bool) -> Response:

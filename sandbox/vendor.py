@@ -91,14 +91,14 @@ class Ask:
 @dataclass(frozen=True)
 class Endpoint:
     """One call of the API: its name (used by faults and the call log), and the scope it needs. The handler returns a
-    Reply, or what is answered as JSON with status 200. `named` as of `Operation`."""
+    Reply, or what is answered as JSON with status 200. `named` as of `sandbox.http.Operation`."""
 
     name: str
     method: str
     path: str
     handler: Callable[[Ask], Any]
     scope: str = ""
-    named: Callable[[Call], str] | None = None
+    named: Callable[[bytes], str] | None = None
 
 
 class TrackerSandbox(Sandbox):
@@ -169,7 +169,7 @@ class TrackerSandbox(Sandbox):
 
     def error_reply(self, error: VendorError) -> Reply:
         """An error in the vendor's own shape."""
-        return Reply(error.status, {"error": {"code": error.code or str(error.status), "message": error.text}})
+        return Reply(error.status, {"message": error.text})
 
     def rate_headers(self, window: Window) -> dict[str, str]:
         """What is said about the rate limit."""

@@ -285,14 +285,11 @@ def _problem(status: int, text: str, type_: str = "", shown: str = "") -> dict[s
     return {"message": text, "extensions": extensions}
 
 
-def _operation(call: Call) -> str:
-    """The name a document gives its operation."""
-    try:
-        body = json.loads(call.body)
-    except ValueError:
-        return call.operation
-    name = body.get("operationName") if isinstance(body, dict) else None
-    return name if isinstance(name, str) else call.operation
+def _operation(body: bytes) -> str:
+    """The name a document gives its operation. Raises ValueError."""
+    sent = json.loads(body)
+    name = sent.get("operationName") if isinstance(sent, dict) else None
+    return name if isinstance(name, str) else "graphql"
 
 
 def _uuid(kind: str, number: int) -> str:
