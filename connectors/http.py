@@ -109,8 +109,9 @@ class HttpClient:
     """Sends requests to one vendor with one credential's budget. Safe to use from several threads.
 
     `transport` may be shared with other clients and is never closed here. `secrets` never show in an error text.
-    A connector sets `errors_text`, `limit_scope` (what a 429 limits: "account" or "item") and `read_timeout` (seconds
-    between two parts of an answer) in its constructor when its vendor has its own ways.
+    A connector sets `errors_text`, `limited` (whether an answer says "too many"), `limit_scope` (what that limits:
+    "account" or "item") and `read_timeout` (seconds between two parts of an answer) in its constructor when its vendor
+    has its own ways.
     """
 
     def __init__(
@@ -126,8 +127,10 @@ class HttpClient:
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         errors_text: Callable[[Response], str] = plain_words,
         limit_scope: Callable[[Response], str] = whole_account,
+        limited: Callable[[Response], bool] = says_limited,
     ) -> None:
         self.errors_text = errors_text
+        self.limited = limited
         self.limit_scope = limit_scope
         self.calls = 0
         self._transport = transport
@@ -162,7 +165,7 @@ class HttpClient:
         """
         wire = self._wire(method, url, params=params, json=json, form=form, headers=headers)
         response = self._exchange(wire, cost)
-        if 200 <= response.status < 300 or response.status in allow:
+        if (200 <= response.status < 300 or response.status in allow) and not self.limited(response):
             return response
         raise self._error(wire, response)
 
@@ -198,7 +201,7 @@ class HttpClient:
         """
         wire = self._wire(method, url, headers=headers, content=content)
         response = self._exchange(wire, cost=1.0)
-        if says_limited(response):
+        if self.limited(response):
             raise self._error(wire, response)
         return response
 
@@ -305,7 +308,7 @@ class HttpClient:
         """The error an answer stands for; a limit of the whole account parks the budget."""
         status = response.status
         text = self._text(wire, f"answered {status}: {self._words(wire, response)}")
-        if says_limited(response):
+        if self.limited(response):
             return self._limited(response, text)
         if status in _ERRORS:
             return _ERRORS[status](text)

@@ -23,10 +23,11 @@ from connectors.contract import CONTRACT_VERSION, Config, Connector, Credentials
 from connectors.tiers import KeptTier
 
 BUILT_IN = {  # one line a vendor
+    "azure_boards": "connectors.azure_boards:AzureBoardsConnector",
     "clickup": "connectors.clickup:ClickUpConnector",
     "github": "connectors.github:GitHubConnector",
     "jira": "connectors.jira:JiraConnector",
-    "azure_boards": "connectors.azure_boards:AzureBoardsConnector",
+    "linear": "connectors.linear:LinearConnector",
 }
 
 BUILT_IN_ORIGIN = "built-in"

@@ -15,7 +15,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-SHIPPED: Mapping[str, str] = {"azure_boards": "platinum", "clickup": "platinum", "jira": "platinum", "linear": "platinum"}
+SHIPPED: Mapping[str, str] = {
+    "azure_boards": "platinum",
+    "clickup": "platinum",
+    "jira": "platinum",
+    "linear": "platinum",
+}
 """The tiers of the built-in connectors; a test of each keeps this true."""
 
 COUNTED = frozenset({".py", ".md", ".toml", ".json"})

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -46,9 +47,7 @@ class Sandbox(ABC):
         self._seed = seed
         self.calls = CallLog()
         self.faults = FaultPlan(self.rng("faults"))
-        rule = RetryRule(
-            self.retry_rule.delays, self.retry_rule.retries_status, self.retry_rule.patience, webhook_time_scale
-        )
+        rule = replace(self.retry_rule, scale=webhook_time_scale)
         self.deliveries = Dispatcher(self.clock, self.faults, rule, self.rng("retries"), sender or HttpSender())
 
     def rng(self, purpose: str) -> Random:

@@ -16,7 +16,7 @@ _SECRET_HEADERS = frozenset(
 )
 _SECRET_VALUES = re.compile(r'("(?:access_token|refresh_token|client_secret|code|code_verifier|secret)"\s*:\s*)"[^"]*"')
 # Not part of any vendor's API: our control endpoint, and pages meant for a person's browser.
-_UNRECORDED = ("/_control", "/authorize", "/browse")
+_UNRECORDED = ("/_control", "/authorize", "/oauth/authorize", "/browse")
 
 
 class RecordExchanges:

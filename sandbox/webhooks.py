@@ -70,13 +70,14 @@ class RetryRule:
 
     One entry of `delays` per retry: (shortest, longest) seconds. After `patience` seconds of nothing
     but failures at one URL, each new delivery gets a single attempt until one succeeds. `scale`
-    shrinks all of these so a test need not wait minutes.
+    shrinks all of these so a test need not wait minutes. `accepts` says which answers are success.
     """
 
     delays: tuple[tuple[float, float], ...]
     retries_status: Callable[[int], bool]
     patience: float | None = None
     scale: float = 1.0
+    accepts: Callable[[int], bool] = lambda status: 200 <= status < 300
 
 
 class DeliveryState(StrEnum):
@@ -218,7 +219,7 @@ class Dispatcher:
 
     def _settle(self, delivery: Delivery, attempt: Attempt, now: datetime) -> None:
         status = attempt.status
-        if status is not None and 200 <= status < 300:
+        if status is not None and self.rule.accepts(status):
             delivery.state = DeliveryState.DELIVERED
             self._failing_since.pop(delivery.url, None)
             return

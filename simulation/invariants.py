@@ -148,11 +148,10 @@ def created_once(outcome: Outcome) -> Iterator[str]:
         if change.before is None and change.after and change.after.create_key and not change.by_people:
             made[change.after.create_key].append(number)
     for key, births in made.items():
-        heard = outcome.world.heard(key) if len(births) > 1 else False
         for born, again in pairwise(births):
             item = outcome.journal[born].item
             ends = [n for n, change in outcome.lines[item] if change.after is None and change.by_people]
-            if heard or not any(born < end < again for end in ends):
+            if outcome.world.heard(item) or not any(born < end < again for end in ends):
                 yield f"{key} was created {len(births)} times"
 
 

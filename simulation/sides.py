@@ -12,6 +12,7 @@ SIDES = {  # one line a vendor
     "jira": "simulation.jiraside:JiraSide",
     "azure_boards": "simulation.azureboardsside:AzureBoardsSide",
     "clickup": "simulation.clickupside:ClickUpSide",
+    "linear": "simulation.linearside:LinearSide",
 }
 
 ENTRY_POINTS = "turnbuckle.sandboxes"

@@ -137,8 +137,8 @@ class World:
         found: list[Any] = self.stage.database.driver.execute(sql, parameters).fetchall()
         return found
 
-    def heard(self, create_key: str) -> bool:
-        """Whether any delivery told of an item with this marker."""
+    def heard(self, item: str) -> bool:
+        """Whether any delivery told of an item with its marker; one that only names it does not."""
         with self.stage.database.read() as session:
             integration = session.get_one(Integration, self.integration_id)
             stored = session.scalars(select(Delivery)).all()
@@ -147,7 +147,7 @@ class World:
         config = connector.manifest.config.model_validate(integration.config)
         raw = [RawDelivery(row.headers, row.body, row.received_at) for row in stored]
         told = [signal for one in raw for signal in connector.parse(one, config) if isinstance(signal, Snapshot)]
-        return any(snapshot.task.create_key == create_key for snapshot in told)
+        return any(snapshot.task.external_id == item and snapshot.task.create_key for snapshot in told)
 
     # --- people here ---
 

@@ -1,1 +1,5 @@
-"""Linear: so far only its webhook scheme."""
+"""Linear: see README.md for what this connector does."""
+
+from connectors.linear.connector import LinearConnector
+
+__all__ = ["LinearConnector"]

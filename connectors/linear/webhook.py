@@ -1,4 +1,4 @@
-"""Linear's deliveries: is one to be believed, and whose is it. Pure.
+"""Linear's deliveries: is one to be believed, whose is it, and what does it mean. Pure.
 
 Linear wants exactly 200, and tries again after a minute, an hour and six hours. Whether a retry carries a new time is
 not documented, so one that is late is still believed: it is a hint to read the issue again. One that is a day late
@@ -7,16 +7,35 @@ is a replay.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from connectors.contract import BadSignature, JsonObject, RawDelivery, Reply, Secrets, Verified, WebhookFacts
+import msgspec
+
+from connectors.contract import (
+    BadPayload,
+    BadSignature,
+    Hint,
+    Ignored,
+    JsonObject,
+    RawDelivery,
+    Reply,
+    Secrets,
+    Signal,
+    Snapshot,
+    Verified,
+    WebhookFacts,
+)
 from connectors.envelope import json_object, text_at
+from connectors.linear.config import LinearConfig
+from connectors.linear.mapping import Issue, Reader
 from connectors.signing import hmac_hex
 
 WEBHOOKS = WebhookFacts(
     rejection=401,
     accepted=200,
     max_body=2 * 1024 * 1024,
+    renew_before=timedelta(hours=1),
     headers_kept=("linear-event", "linear-delivery", "linear-timestamp"),
     account="organization_id",
 )
@@ -26,6 +45,22 @@ OLDEST = timedelta(hours=24)
 
 AHEAD = timedelta(seconds=60)
 """How far Linear's clock may be ahead of ours; its own library allows the same."""
+
+
+STATES = frozenset({"create", "update"})
+"""Actions whose delivery holds the issue as it is; it comes without an order, but with the time of its last change."""
+
+
+class _Changed(msgspec.Struct):
+    data: Issue
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _Touched(msgspec.Struct):
+    data: _Named
 
 
 def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
@@ -55,3 +90,33 @@ def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
 def account(delivery: RawDelivery) -> str | None:
     """The Linear workspace an app's delivery is about."""
     return text_at(json_object(delivery.body), "organizationId") or None
+
+
+def parse(delivery: RawDelivery, config: LinearConfig) -> Sequence[Signal]:
+    """The issue as it is; if the delivery is late, or the issue was removed or put into the trash, only which one to
+    read. Raises BadPayload."""
+    body = json_object(delivery.body)
+    type_, action = text_at(body, "type"), text_at(body, "action")
+    if not type_:
+        raise BadPayload("Linear's webhook names no type")
+    if type_ == "OAuthApp" and action == "revoked":
+        return [Ignored("revoked", "access was taken from the app; the next call to Linear will tell")]
+    if type_ != "Issue" or action not in STATES | {"remove"}:
+        return [Ignored("unsupported", f"{type_} {action}")]
+    try:
+        if action in STATES and _is_fresh(delivery, body, config):
+            issue = msgspec.json.decode(delivery.body, type=_Changed).data
+            if not issue.trashed:
+                return [Snapshot(Reader(config).task(issue))]
+        return [Hint(msgspec.json.decode(delivery.body, type=_Touched).data.id)]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadPayload(f"Linear's {type_} {action} has an unexpected shape: {error}") from None
+
+
+def _is_fresh(delivery: RawDelivery, body: JsonObject, config: LinearConfig) -> bool:
+    """Whether the signed time is near; a body without one is late, for all we know."""
+    sent = text_at(body, "webhookTimestamp")
+    if not (sent.isascii() and sent.isdigit() and len(sent) <= 14):
+        return False
+    age = delivery.received_at - datetime.fromtimestamp(int(sent) / 1000, UTC)
+    return abs(age) <= timedelta(seconds=config.max_skew_seconds)

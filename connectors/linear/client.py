@@ -1,0 +1,199 @@
+"""Linear's GraphQL API: one method for each document of operations.graphql, no decisions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from connectors.contract import (
+    AuthFailed,
+    ConnectorError,
+    ConsentPending,
+    Context,
+    Forbidden,
+    NotFound,
+    Rejected,
+    Transient,
+)
+from connectors.graphql import GraphQL, Page, Problem, documents, problems
+from connectors.limits import says_limited
+from connectors.linear.config import ApiKeyCredentials, OAuthCredentials
+from connectors.linear.mapping import INPUTS, Issue, Team, User
+from connectors.response import Response
+
+DOCUMENTS = documents(files(__package__).joinpath("operations.graphql").read_text("utf-8"))
+
+TEAM_PAGE = 10
+"""Each team counts 600 points with room for 250 states, and a query may have 10,000."""
+
+PAGE = 250
+"""The most rows of a page; for rows of a few fields."""
+
+ERRORS: dict[str, type[ConnectorError]] = {
+    "authentication error": AuthFailed,
+    "forbidden": Forbidden,
+    "feature not accessible": Forbidden,
+    "invalid input": Rejected,
+    "input error": Rejected,
+    "user error": Rejected,
+    "graphql error": Rejected,
+    "graphql validation failed": Rejected,
+    "usage limit exceeded": Rejected,
+}
+"""`extensions.type` or `.code`, folded -> the contract's error; all others (lock timeout, internal error) may pass."""
+
+ENTITIES = {"User": "assignee", "WorkflowState": "status"}
+"""What was not found -> our field that named it."""
+
+_ENTITY = re.compile(r"Entity not found: (\w+)")
+
+
+class IssueId(msgspec.Struct):
+    """An issue of which only the id was asked for."""
+
+    id: str
+    trashed: bool | None = None
+
+
+class Organization(msgspec.Struct):
+    """A Linear workspace."""
+
+    id: str
+    name: str
+
+
+class Viewer(msgspec.Struct):
+    """Who the credentials speak for, and where."""
+
+    viewer: User
+    organization: Organization
+
+
+class Webhook(msgspec.Struct):
+    """A registered webhook; one an app has for itself names no address."""
+
+    id: str
+    enabled: bool
+    url: str | None = None
+    team: Team | None = None
+
+
+class _Held(msgspec.Struct):
+    issue: Issue
+
+
+class _Created(msgspec.Struct, rename="camel"):
+    issue_create: _Held
+
+
+class _Updated(msgspec.Struct):
+    after: _Held
+    before: _Held | None = None
+
+
+def told(problem: Problem) -> ConnectorError:
+    """What an error of Linear's is in the contract's terms, with our field where it names one."""
+    text = problem.extension("userPresentableMessage") or problem.message or "no explanation"
+    kinds = [problem.extension(name).replace("_", " ").casefold() for name in ("type", "code")]
+    kind = next((ERRORS[kind] for kind in kinds if kind in ERRORS), Transient)
+    missing = _ENTITY.search(problem.message)
+    if missing and missing[1] not in ENTITIES:
+        return NotFound(f"Linear: {problem.message}")
+    if kind is not Rejected:
+        return kind(f"Linear: {text}")
+    ours = ENTITIES.get(missing[1]) if missing else None
+    said = re.findall(r"\w+", f"{problem.message} {text}")
+    return Rejected(f"Linear: {text}", ours or next((name for name, theirs in INPUTS.items() if theirs in said), None))
+
+
+def limited(response: Response) -> bool:
+    """Linear says "too many" with a 400 whose error has the code RATELIMITED."""
+    said = response.status in (200, 400) and b"RATELIMITED" in response.content.upper()
+    codes = (problem.extension("code").upper() for problem in problems(response)) if said else ()
+    return says_limited(response) or "RATELIMITED" in codes
+
+
+class LinearClient:
+    """Speaks for one credential. Raises the contract's errors."""
+
+    def __init__(self, context: Context) -> None:
+        self._credentials: OAuthCredentials | ApiKeyCredentials = context.credentials
+        context.http.limited = limited
+        url = context.endpoints["api"].rstrip("/") + "/graphql"
+        graphql = GraphQL(context.http, url, DOCUMENTS, self._headers, told)
+        self._run, self._pages = graphql.run, graphql.pages
+
+    def _headers(self) -> dict[str, str]:
+        """An API key goes without "Bearer"."""
+        if isinstance(self._credentials, ApiKeyCredentials):
+            return {"Authorization": self._credentials.api_key.get_secret_value()}
+        if self._credentials.access_token is None:
+            raise ConsentPending("Nobody has consented yet: open this integration's authorization page and accept.")
+        return {"Authorization": f"Bearer {self._credentials.access_token.get_secret_value()}"}
+
+    def viewer(self) -> Viewer:
+        """Who we are."""
+        return self._run("Viewer", Viewer)
+
+    def issues(self, filter_: dict[str, Any], first: int, after: str | None = None) -> Page[Issue]:
+        """A page of issues, the last changed first; those in the archive and the trash, too."""
+        return self._run("Changed", dict[str, Page[Issue]], first=first, after=after, filter=filter_)["issues"]
+
+    def ids(self, filter_: dict[str, Any]) -> Iterator[Page[IssueId]]:
+        """The ids of all issues, the youngest first."""
+        return self._pages("Ids", IssueId, PAGE, filter=filter_)
+
+    def issue(self, issue_id: str, states: bool = False) -> Issue:
+        """One issue; with the states of its team."""
+        return self._run("IssueWithStates" if states else "Issue", _Held, id=issue_id).issue
+
+    def teams(self, keys: Sequence[str]) -> list[Team]:
+        """The teams with these keys that can be seen, with their states."""
+        pages = self._pages("Teams", Team, TEAM_PAGE, filter={"key": {"in": list(keys)}})
+        return [team for page in pages for team in page.nodes]
+
+    def people(self, email: str) -> list[User]:
+        """Who has this address, in any case."""
+        return self._run("People", dict[str, Page[User]], filter={"email": {"eqIgnoreCase": email}})["users"].nodes
+
+    def create(self, fields: dict[str, Any]) -> Issue:
+        """Make an issue."""
+        return self._run("Create", _Created, input=fields).issue_create.issue
+
+    def update(self, issue_id: str, fields: dict[str, Any]) -> tuple[Issue, Issue]:
+        """Change an issue: what it was just before, and what it is now. A Linear that refuses the update of nothing
+        which tells us that is asked before."""
+        try:
+            done = self._run("Update", _Updated, id=issue_id, input=fields)
+            return (done.before or done.after).issue, done.after.issue
+        except Rejected as error:
+            if error.field is not None:
+                raise
+        before = self.issue(issue_id)
+        if before.trashed:
+            raise NotFound(f"{before.identifier} is in Linear's trash.")
+        return before, self._run("UpdateOnly", _Updated, id=issue_id, input=fields).after.issue
+
+    def webhooks(self) -> list[Webhook]:
+        """The workspace's webhooks. Raises Forbidden for who is no administrator."""
+        return [hook for page in self._pages("Webhooks", Webhook, PAGE) for hook in page.nodes]
+
+    def create_webhook(self, fields: dict[str, Any]) -> str:
+        """Register a webhook; its id."""
+        made = self._run("CreateWebhook", dict[str, dict[str, Any]], input=fields)
+        return str(made["webhookCreate"]["webhook"]["id"])
+
+    def update_webhook(self, hook_id: str, fields: dict[str, Any]) -> None:
+        """Change a webhook."""
+        self._run("UpdateWebhook", dict[str, Any], id=hook_id, input=fields)
+
+    def delete_webhook(self, hook_id: str) -> None:
+        """Remove a webhook; one already gone is fine."""
+        try:
+            self._run("DeleteWebhook", dict[str, Any], id=hook_id)
+        except NotFound:
+            return

@@ -1,0 +1,49 @@
+"""What a Linear integration is configured with, and the credentials it can use."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from connectors.contract import Credentials, TaskSyncConfig
+
+_KEY = re.compile(r"[A-Z0-9]{1,15}")
+
+
+class LinearConfig(TaskSyncConfig):
+    """`projects[].external` is a team's key, such as ENG. Statuses and priorities are named by their id, or by their
+    name in any case. Without maps Linear's own state types decide (see README.md)."""
+
+    page_size: int = Field(100, ge=1, le=250, description="Issues asked for at once.")
+    overlap_minutes: int = Field(5, ge=1, le=1440, description="How far each poll looks back before the last change.")
+    max_skew_seconds: int = Field(
+        60, ge=1, le=3600, description="A webhook that is older than this is a reason to read the issue, no more."
+    )
+
+    @model_validator(mode="after")
+    def _projects_are_keys(self) -> Self:
+        for project in self.projects:
+            if not _KEY.fullmatch(project.external):
+                raise ValueError(f"{project.external!r} is not a team's key; Linear shows it before the number: ENG-12")
+        return self
+
+
+class OAuthCredentials(Credentials):
+    """OAuth 2.0. All but the app's own two are filled in by the consent flow."""
+
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    access_token: SecretStr | None = None
+    refresh_token: SecretStr | None = None
+    expires_at: datetime | None = None
+    organization_id: str | None = None
+
+
+class ApiKeyCredentials(Credentials):
+    """A personal API key: whoever made it is who does everything."""
+
+    api_key: SecretStr = Field(min_length=1)
+    organization_id: str | None = None

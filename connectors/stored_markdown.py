@@ -1,0 +1,24 @@
+"""Markdown as it is compared with itself after a vendor has stored it."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+
+_BULLET = re.compile(r"^(\s*)[*+](?=\s)")
+
+
+def described(markdown: str) -> str | None:
+    """A digest of a text in its canonical form; None for an empty one."""
+    text = canonical(markdown)
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest() if text else None
+
+
+def canonical(markdown: str) -> str:
+    """Markdown with one kind of line end and of list sign, without blanks at the end; code stays as it is."""
+    lines, inside = [], False
+    for line in markdown.replace("\r\n", "\n").split("\n"):
+        fence = line.lstrip().startswith("```")
+        inside ^= fence
+        lines.append(line if inside or fence else _BULLET.sub(r"\1-", line.rstrip()))
+    return "\n".join(lines).strip()

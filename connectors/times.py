@@ -1,0 +1,31 @@
+"""Vendors' times: ISO 8601 text to moments, and moments to the numbers versions are made of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from connectors.contract import BadPayload
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def moment(text: str) -> datetime:
+    """An ISO 8601 time with any offset, in UTC. Raises BadPayload for anything else, one without an offset included."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = datetime.min
+    if at.tzinfo is None:
+        raise BadPayload(f"The vendor sent a time in an unknown form: {text[:40]!r}")
+    return at.astimezone(UTC)
+
+
+def epoch_ms(at: datetime) -> int:
+    """Epoch milliseconds, exactly: a float would not hold every one of them."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def iso_ms(at: datetime) -> str:
+    """`2026-01-01T00:00:00.000Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
