@@ -113,6 +113,16 @@ def _avatars(url: str) -> dict[str, str]:
     return {f"{size}x{size}": f"{url}/{size}" for size in (48, 24, 16, 32)}
 
 
+def priorities(site: str) -> list[dict[str, Any]]:
+    """The site's priorities."""
+    return [_priority(f"{site}/rest/api/3", *one) for one in _PRIORITIES]
+
+
+def statuses(site: str) -> list[dict[str, Any]]:
+    """The statuses that issues can have."""
+    return [_status(f"{site}/rest/api/3", *one) for one in _STATUSES]
+
+
 def _priority(api: str, id_: str, name: str) -> dict[str, Any]:
     icon = f"{api}/images/icons/priorities/{name.lower()}_new.svg"
     return {"self": f"{api}/priority/{id_}", "iconUrl": icon, "name": name, "id": id_}

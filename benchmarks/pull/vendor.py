@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.request import Request, urlopen
 
-from benchmarks.pull.issues import FIRST_ID, changed_at, issue_bytes
+from benchmarks.pull.issues import FIRST_ID, changed_at, issue_bytes, priorities, statuses
 from tests.services.process import ServiceProcess
 
 ACCOUNT = "712020:5b10a2844c20165700ede200"
@@ -33,6 +33,7 @@ AGE = timedelta(hours=1)
 """How long ago the newest issue changed when the server starts."""
 
 _SINCE = re.compile(r'updated >= "-(\d+)m"')
+_STATUSES_OF = re.compile(r"/rest/api/3/project/\w+/statuses")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -42,6 +43,7 @@ class Site:
     def __init__(self, count: int, site: str, now: datetime) -> None:
         self.times = [changed_at(number, count, now - AGE) for number in range(count)]
         self.issues = [issue_bytes(number, at, site) for number, at in enumerate(self.times)]
+        self.url = site
         self.calls = 0
         self.latency = 0.0
         self._page = lru_cache(maxsize=4096)(self._make_page)
@@ -57,6 +59,10 @@ class Site:
                 return 200, json.dumps(me).encode()
             case "GET", "/rest/api/3/field":  # the jira library asks for it
                 return 200, b'[{"id":"summary","name":"Summary","clauseNames":["summary"]}]'
+            case "GET", "/rest/api/3/priority/search":  # this and the next are asked for when it is connected
+                return 200, json.dumps({"values": priorities(self.url), "isLast": True}).encode()
+            case "GET", _ if _STATUSES_OF.fullmatch(path):
+                return 200, json.dumps([{"statuses": statuses(self.url)}]).encode()
             case "POST", "/rest/api/3/search/approximate-count":
                 return 200, json.dumps({"count": len(self.issues)}).encode()
             case "POST", "/rest/api/3/search/jql":

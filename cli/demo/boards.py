@@ -22,6 +22,7 @@ class BoardsTool(TrackerTool):
     told_on_change = "workitem.updated"
     creates = "createWorkItem"
     sandbox_class = AzureBoardsSandbox
+    endpoint_names = ("api", "login")
     statuses: ClassVar = {
         "New": "backlog",
         "Active": "in_progress",

@@ -13,7 +13,7 @@ from core import logs
 
 def demo(
     for_: Annotated[float | None, typer.Option("--for", min=1, help="Seconds; without it, until Ctrl-C.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every vendor that has a sandbox.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every vendor that has a sandbox, not only two.")] = False,
     seed: Annotated[int, typer.Option(help="The same seed plays the same scenes.")] = 1,
     items: Annotated[int, typer.Option(min=1, help="Items each tool starts with.")] = 25,
 ) -> None:
@@ -24,4 +24,4 @@ def demo(
     from cli.demo.course import run  # it loads everything there is, which other commands should not wait for
 
     logs.set_up(as_json=False, level="ERROR")
-    leave(0 if run(for_, seed, items, Console()) else 1)
+    leave(0 if run(for_, seed, items, everything, Console()) else 1)

@@ -12,7 +12,7 @@ from cli.demo.comparing import Comparison, compare, lost_edits, read_by_api, rea
 from cli.demo.people import People
 from cli.demo.view import introduce, summarize, view
 from cli.demo.watching import Watch
-from cli.demo.world import World, world
+from cli.demo.world import TOOLS, World, world
 from cli.up import stop_on_signals
 from core.clock import utc_now
 from core.models import Binding, Delivery, SyncRun
@@ -25,10 +25,10 @@ QUIET_SECONDS = 20.0
 """How long both ends may take to come to rest: three polls, with room for a slow machine."""
 
 
-def run(for_: float | None, seed: int, items: int, console: Console) -> bool:
+def run(for_: float | None, seed: int, items: int, everything: bool, console: Console) -> bool:
     """Play the demo; True if both ends were equal in the end and no edit was lost."""
     stop = stop_on_signals()
-    with world(seed, items) as made:
+    with world(seed, items, TOOLS if everything else TOOLS[:2]) as made:
         introduce(made, console)
         people = People(made, seed)
         watch = Watch(made, people)

@@ -13,8 +13,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from cli.demo.boards import BoardsTool
+from cli.demo.clickup import ClickUpTool
 from cli.demo.client import ApiClient
 from cli.demo.jira import JiraTool
+from cli.demo.linear import LinearTool
 from cli.demo.tool import Tool
 from cli.embedded import embedded
 from cli.errors import Refused
@@ -31,8 +33,8 @@ HOST = "127.0.0.1"
 PORT = 8800
 """Where Turnbuckle listens, if nothing else does; the tools take the next ones."""
 
-TOOLS: tuple[type[Tool], ...] = (JiraTool, BoardsTool)
-"""Who is in the demo."""
+TOOLS: tuple[type[Tool], ...] = (JiraTool, LinearTool, ClickUpTool, BoardsTool)
+"""All fake vendors; the demo shows the first two unless everything is asked for."""
 
 POLL_SECONDS = 5
 """The shortest the API allows, so that a lost webhook is healed while one watches."""
@@ -88,11 +90,11 @@ class _Tenant:
 
 
 @contextmanager
-def world(seed: int, items: int) -> Iterator[World]:
+def world(seed: int, items: int, makes: Sequence[type[Tool]]) -> Iterator[World]:
     """A world that is connected and has finished its first syncs; all of it is gone after the block."""
     with ExitStack() as running:
         directory = running.enter_context(tempfile.TemporaryDirectory(prefix="turnbuckle-demo-"))
-        tools = [make(seed, items) for make in TOOLS]
+        tools = [make(seed, items) for make in makes]
         for number, tool in enumerate(tools, 1):
             running.enter_context(_serve(tool, PORT + number))
         listening = running.enter_context(_listen())
