@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 SHIPPED: Mapping[str, str] = {
     "azure_boards": "platinum",
-    "clickup": "platinum",
+    "clickup": "gold",
     "jira": "platinum",
     "linear": "platinum",
 }

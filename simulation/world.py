@@ -342,6 +342,14 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+def _expire(world: World, _step: Step) -> None:
+    """The access tokens end. Those that a process has just renewed, because the ones before were refused, are refused
+    at once, too: that is the second time."""
+    if any(process.used_token for process in world.stage.machine.running):
+        world.refusals += 2
+    world.vendor.expire()
+
+
 def _there_edit(world: World, step: Step) -> None:
     world.vendor.edit(step.slot, step.field, step.value)
 
@@ -352,7 +360,7 @@ _THERE: Mapping[str, Callable[[World, Step], Any]] = {
     "there_move": lambda world, step: world.vendor.move(step.slot, 1),
     "there_delete": lambda world, step: world.vendor.delete(step.slot),
     "there_restore": lambda world, _step: world.vendor.restore(),
-    "expire": lambda world, _step: world.vendor.expire(),
+    "expire": _expire,
     "deliver": World.deliver,
     "deliver_one": World.deliver_one,
     "drop": World.drop,

@@ -22,8 +22,8 @@ MANIFEST = Manifest(
         token_body="json",  # noqa: S106  a form
     ),
     webhooks=WEBHOOKS,
-    # The small plans allow 100 calls a minute and token. People edit in bursts, so half of it may be used at once: in no
-    # minute more than 50 and 60 times 0.8.
+    # The small plans allow 100 calls a minute and token. People edit in bursts, so half of it may be used at once: in
+    # no minute more than 50 and 60 times 0.8.
     rates=RateFacts(per_second=0.8, burst=50),
     refetch_batch=20,  # a call each: together they take a fraction of a lease's time at that rate
 )

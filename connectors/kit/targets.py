@@ -60,7 +60,9 @@ def _in_folder(folder: Path) -> Target:
     if len(named) != 1:
         raise NoConnector(f"{project} must name one entry point in the group {ENTRY_POINTS!r}; it names {len(named)}")
     [(type_, reference)] = named.items()
-    _importable(folder / "src" if (folder / "src").is_dir() else folder)
+    root = folder / "src" if (folder / "src").is_dir() else folder
+    _importable(root)
+    _forget_installed(reference.partition(":")[0].partition(".")[0], root)
     sandbox = points.get(SANDBOXES, {}).get(type_)
     return Target(_class_of(reference), _loaded(sandbox) if sandbox else None)
 
@@ -68,6 +70,15 @@ def _in_folder(folder: Path) -> Target:
 def _importable(root: Path) -> None:
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
+
+
+def _forget_installed(package: str, root: Path) -> None:
+    """What is checked is the folder, also where the package is installed and was imported from there already."""
+    loaded = sys.modules.get(package)
+    if loaded is None or Path(str(loaded.__file__)).is_relative_to(root):
+        return
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
 
 
 def _class_of(reference: str) -> type[Connector]:

@@ -137,7 +137,7 @@ def test_from_nothing_to_a_connector_that_turnbuckle_up_offers(home: Path) -> No
     # Without the network: what it needs to be built and run is there already.
     run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", made, cwd=home)
     assert "passed" in run(python, "-m", "pytest", "-q", cwd=made)
-    checked = json.loads(run(*cli, "connectors", "check", "acme", "--require", "bronze", "--json", cwd=home))
+    checked = json.loads(run(*cli, "connectors", "check", made, "--require", "bronze", "--json", cwd=home))
     assert checked["tier"] in ("bronze", "silver", "gold", "platinum")
     run(*cli, "simulate", "--vendor", "acme", "--schedules", "5", cwd=home)
 

@@ -39,7 +39,14 @@ def changed(plank: PlankConnector, cursor: dict | None = None) -> tuple[list[str
 
 def test_it_is_a_sound_connector_for_both_ways() -> None:
     assert problems(PlankConnector) == []
-    assert capabilities(PlankConnector) == ("task_source", "task_sink", "users", "webhooks", "webhook_subscriptions")
+    assert set(capabilities(PlankConnector)) == {
+        "task_source",
+        "task_sink",
+        "users",
+        "vocabulary",
+        "webhooks",
+        "webhook_subscriptions",
+    }
 
 
 def test_a_token_is_proven_by_whose_it_is(plank: PlankConnector) -> None:
