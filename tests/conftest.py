@@ -15,9 +15,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from tests.contract import load_checker
 from tests.services.network import NetworkGuard, guarded_network
 from tests.services.process import end_with_parent
 from tests.services.servers import (
@@ -141,3 +143,9 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     return database
+
+
+@pytest.fixture
+def checker() -> ModuleType:
+    """What checks recorded exchanges against the vendors' API descriptions; the test is skipped where it is absent."""
+    return load_checker()

@@ -1,35 +1,11 @@
 """What the sandbox answers, against the vendor's own description of its API."""
 
-import importlib.util
 import json
-import os
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
-
-import pytest
 
 from sandbox.clock import ManualClock
 from sandbox.jira import CLIENT_ID, CLIENT_SECRET, JiraSandbox
 from tests.sandbox.callers import SITE, Api, gateway
-
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("TURNBUCKLE_SHARED", ROOT.parent / "shared"))
-CHECKER = SHARED / "tools" / "check_contract.py"
-
-
-@pytest.fixture
-def checker() -> ModuleType:
-    if not CHECKER.exists():
-        pytest.skip(f"no contract checker at {CHECKER}; set TURNBUCKLE_SHARED to where tools/ and specs/ are")
-    spec = importlib.util.spec_from_file_location("check_contract", CHECKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def doc(text: str) -> dict[str, Any]:

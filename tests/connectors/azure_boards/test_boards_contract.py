@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
 from pydantic import SecretStr
 
 from connectors.contract import RemoteUser, Status
@@ -19,10 +15,6 @@ from sandbox.azure_boards import CLIENT_ID, CLIENT_SECRET, AzureBoardsSandbox
 from tests.connectors.azure_boards.conftest import KEY, Bench, draft, everything, expected
 from tests.connectors.azure_boards.test_boards_reading import principal
 from tests.connectors.azure_boards.test_boards_webhook import SECRET, URL
-
-ROOT = Path(__file__).resolve().parents[3]
-SHARED = Path(os.environ.get("TURNBUCKLE_SHARED", ROOT.parent / "shared"))
-CHECKER = SHARED / "tools" / "check_contract.py"
 
 OPERATIONS = {
     "GET /{organization}/_apis/connectionData",
@@ -45,19 +37,6 @@ OPERATIONS = {
     "POST /{tenant}/oauth2/v2.0/token",
 }
 """Every call the connector makes, and the one for its tokens."""
-
-
-@pytest.fixture
-def checker() -> ModuleType:
-    if not CHECKER.exists():
-        pytest.skip(f"no contract checker at {CHECKER}; set TURNBUCKLE_SHARED to where tools/ and specs/ are")
-    spec = importlib.util.spec_from_file_location("check_contract", CHECKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def drive(boards: Bench) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,10 +15,6 @@ from connectors.http import default_transport
 from sandbox.clickup import MARKER_FIELD, ClickUpSandbox
 from tests.connectors.clickup.conftest import KEY, OPERATIONS, PLATFORM, Bench, draft, expected
 from tests.connectors.clickup.test_clickup_webhook import URL
-
-ROOT = Path(__file__).resolve().parents[3]
-SHARED = Path(os.environ.get("TURNBUCKLE_SHARED", ROOT.parent / "shared"))
-CHECKER = SHARED / "tools" / "check_contract.py"
 
 OPERATIONS_USED = {
     "GET /api/v2/user",
@@ -45,19 +38,6 @@ KNOWN_MISTAKES = (
     ("query_style", "custom_fields[]"),  # one JSON text, as ClickUp's guide to filters has it
 )
 """Where the description of the Workspace's listing is wrong: the code of a finding, and what is in it."""
-
-
-@pytest.fixture
-def checker() -> ModuleType:
-    if not CHECKER.exists():
-        pytest.skip(f"no contract checker at {CHECKER}; set TURNBUCKLE_SHARED to where tools/ and specs/ are")
-    spec = importlib.util.spec_from_file_location("check_contract", CHECKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def drive(clickup: Bench) -> None:

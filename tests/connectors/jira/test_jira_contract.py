@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
 from pydantic import SecretStr
 
 from connectors.contract import RemoteTask, RemoteUser, Status
@@ -19,10 +15,6 @@ from sandbox.faults import FaultKind
 from sandbox.jira import JiraSandbox
 from tests.connectors.jira.conftest import KEY, Bench, draft, expected
 from tests.connectors.jira.test_jira_webhook import URL, admin
-
-ROOT = Path(__file__).resolve().parents[3]
-SHARED = Path(os.environ.get("TURNBUCKLE_SHARED", ROOT.parent / "shared"))
-CHECKER = SHARED / "tools" / "check_contract.py"
 
 OPERATIONS = {
     "GET /rest/api/3/myself",
@@ -46,19 +38,6 @@ OPERATIONS = {
     "DELETE /rest/webhooks/1.0/webhook/{id}",
 }
 """Every call the connector makes."""
-
-
-@pytest.fixture
-def checker() -> ModuleType:
-    if not CHECKER.exists():
-        pytest.skip(f"no contract checker at {CHECKER}; set TURNBUCKLE_SHARED to where tools/ and specs/ are")
-    spec = importlib.util.spec_from_file_location("check_contract", CHECKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def drive(jira: Bench) -> None:

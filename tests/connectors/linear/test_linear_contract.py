@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,25 +21,15 @@ from sandbox.linear import LinearSandbox
 from sandbox.linear.schema import MOST_POINTS, checked, points
 from sandbox.vendor import CLIENT_ID, CLIENT_SECRET
 from tests.connectors.linear.conftest import KEY, URL, Bench, draft, expected
+from tests.contract import SHARED
 
-ROOT = Path(__file__).resolve().parents[3]
-SHARED = Path(os.environ.get("TURNBUCKLE_SHARED", ROOT.parent / "shared"))
-CHECKER = SHARED / "tools" / "check_contract.py"
 SCHEMA = SHARED / "specs" / "linear.graphql"
 
 
 @pytest.fixture
-def checker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    if not CHECKER.exists():
-        pytest.skip(f"no contract checker at {CHECKER}; set TURNBUCKLE_SHARED to where tools/ and specs/ are")
-    spec = importlib.util.spec_from_file_location("check_contract", CHECKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+def checker(checker: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(graphql, "parse", parsed)
-    return module
+    return checker
 
 
 def parsed(source: str) -> graphql.DocumentNode:
