@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as DbSession
 
@@ -31,7 +31,7 @@ from connectors.contract import (
     WebhookReceiver,
 )
 from core.bulk import among, update_rows
-from core.models import Delivery, Integration
+from core.models import Binding, Delivery, Integration, SyncRun
 from sync.apply import Applied, apply_items
 from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault, spread
 from sync.health import may_work
@@ -53,6 +53,9 @@ it can't take its neighbours along."""
 
 BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of bodies read at once, at least one delivery: what keeps memory flat when bodies are large."""
+
+
+NOT_KNOWN_YET = "It tells of an item that is gone and that nobody here knows, while a sync or a creation is going on."
 
 
 @dataclass
@@ -202,7 +205,7 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
         applied = apply_items(
             db, scope, items, source="delivery", sources=sources, now=now, told=told, gone_since=since
         )
-        _finish(db, batch, applied, now)
+        _finish(db, scope.integration_id, batch, applied, now)
         return applied
 
     ring_owed(rt, run_with_proof(rt, lease, session, settle))
@@ -229,13 +232,40 @@ def read(one: Claimed, session: Session) -> None:
                 one.ignored.append(signal)
 
 
-def _finish(session: DbSession, batch: Sequence[Claimed], applied: Applied, now: datetime) -> None:
-    """Write down what came of each delivery."""
-    update_rows(session, Delivery.__table__, [_outcome(one, applied, now) for one in batch], key="id")
+def _finish(session: DbSession, integration_id: str, batch: Sequence[Claimed], applied: Applied, now: datetime) -> None:
+    """Write down what came of each delivery.
+
+    That an item is gone which nobody here knows is no news yet while somebody may be getting to know it: a listing read
+    before the item's end, or the answer to its creation, may still be on its way into the database.
+    """
+    unknown = [one for one in batch if one.attempts < MAX_ATTEMPTS and "unknown" in _items(one, applied).values()]
+    waiting = {one.id for one in unknown} if unknown and _somebody_learns(session, integration_id) else set()
+    done = [one for one in batch if one.id not in waiting]
+    update_rows(session, Delivery.__table__, [_outcome(one, applied, now) for one in done], key="id")
+    if waiting:
+        session.execute(
+            update(Delivery)
+            .where(among(session, Delivery.id, sorted(waiting)))
+            .values(error_code="not_known_yet", error_text=NOT_KNOWN_YET)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _somebody_learns(session: DbSession, integration_id: str) -> bool:
+    """Whether a pull is under way, or a creation whose answer is not settled."""
+    pulling = exists().where(SyncRun.integration_id == integration_id, SyncRun.status == "running")
+    creating = exists().where(
+        Binding.integration_id == integration_id, Binding.state == "creating", Binding.called_at.is_not(None)
+    )
+    return bool(session.scalar(select(or_(pulling, creating))))
+
+
+def _items(one: Claimed, applied: Applied) -> dict[str, str]:
+    return {id_: applied.outcomes.get(id_, "unknown") for id_ in one.items()}
 
 
 def _outcome(one: Claimed, applied: Applied, now: datetime) -> dict[str, Any]:
-    items = {id_: applied.outcomes.get(id_, "unknown") for id_ in one.items()}
+    items = _items(one, applied)
     return {
         "id": one.id,
         "state": one.state(),

@@ -225,8 +225,8 @@ class Writer:
         return debt.binding.searches >= SEARCHES and now >= settled_at
 
     def _take_up(self, debt: Debt, external_id: str) -> bool:
-        """The item was made, was heard of and was gone when we looked: as it is now, it is the task's. Making another
-        one would undo what somebody did there."""
+        """The item was made, was heard of and was gone when somebody looked: as it is now, it is the task's. Making
+        another one would undo what people did there."""
         source = self.session.connector
         assert isinstance(source, TaskSource)
         items = source.fetch_tasks([external_id]).values()
@@ -256,9 +256,11 @@ class Writer:
     ) -> bool:
         """Move the base to what was sent, remember what was refused, and reconcile the vendor's answer."""
         now = self.rt.clock()
+        said_gone: list[str] = []
 
         def in_one(db: DbSession) -> Applied:
             self.lease.guard(db)
+            said_gone.clear()
             task = db.scalars(select(Task).where(Task.id == debt.task.id).with_for_update()).one()
             binding = db.scalars(select(Binding).where(Binding.id == debt.binding.id)).one()
             remembered = {name: _refusal(owed[name], refusal) for name, refusal in refused.items() if name in owed}
@@ -272,6 +274,8 @@ class Writer:
             if binding.watermark <= written.remote.version:  # else a newer state has been reconciled meanwhile
                 sent = {n: Agreed(fingerprint(owed[n]), fingerprint(there)) for n, there in written.sent.items()}
                 binding.base = base_to_json(base | sent)
+            if binding.state == "creating" and binding.external_id is not None:  # see `apply.remember`
+                said_gone.append(written.remote.external_id)
             binding.binding_key = self.scope.key(written.remote.external_id)
             binding.external_id = written.remote.external_id
             ledger = Ledger(now, self.scope.integration_id, "push")
@@ -283,7 +287,7 @@ class Writer:
             return applied
 
         ring_owed(self.rt, self.rt.db.run(in_one))
-        return True
+        return self._take_up(debt, said_gone[0]) if said_gone else True
 
     def _record_overwritten(
         self, db: DbSession, ledger: Ledger, task: Task, written: TaskWritten, base: Mapping[str, Agreed]

@@ -151,7 +151,7 @@ class ToyConnector:
 
     def find_created(self, create_key: str) -> Sequence[RemoteTask]:
         settled = self.vendor.clock() - self.vendor.index_lag
-        marked = [i for i in self.vendor.items.values() if i.create_key == create_key and i.changed_at <= settled]
+        marked = [i for i in self.vendor.items.values() if i.create_key == create_key and i.born_at <= settled]
         return self._call("find_created", lambda: [self._remote(item) for item in marked])
 
     def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:

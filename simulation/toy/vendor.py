@@ -42,7 +42,8 @@ BASIC = {"login": "ann", "password": "toy-password-canary"}
 
 @dataclass(frozen=True)
 class ToyItem:
-    """An item as the vendor keeps it. `version` and `changed_at` move with every change."""
+    """An item as the vendor keeps it. `version` and `changed_at` move with every change; from `born_at` on its search
+    may lag, which then finds it whatever becomes of it."""
 
     id: str
     key: str
@@ -55,6 +56,7 @@ class ToyItem:
     create_key: str | None = None
     version: int = 0
     changed_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    born_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,13 @@ class ToyVendor:
     def add(self, container: str = "TOY", **fields: Any) -> ToyItem:
         """A new item."""
         number = self._next()
-        item = ToyItem(id=f"t{number}", key=f"{container}-{number}", container=container, **{"title": "", **fields})
+        named: dict[str, Any] = {
+            "id": f"t{number}",
+            "key": f"{container}-{number}",
+            "container": container,
+            "born_at": self.clock(),
+        }
+        item = ToyItem(**named, **{"title": "", **fields})
         return self._store(item, fields)
 
     def edit(self, id_: str, **fields: Any) -> ToyItem:
@@ -225,7 +233,9 @@ class ToyVendor:
     def wire(self, item: ToyItem) -> dict[str, Any]:
         """The item as JSON, with the assignee spelled out."""
         person = self.people.get(item.assignee or "")
-        return {**asdict(item), "changed_at": item.changed_at.isoformat(), "assignee": person and asdict(person)}
+        told = {**asdict(item), "changed_at": item.changed_at.isoformat(), "assignee": person and asdict(person)}
+        del told["born_at"]
+        return told
 
     def _tell(self, message: dict[str, Any]) -> None:
         """Send a delivery to every live hook."""

@@ -309,3 +309,58 @@ def test_a_new_item_remembers_the_delivery_that_brought_it_however_many_came_tog
     both.deliver()
     deliveries = [f"delivery:{row.id}" for row in both.rows(Delivery)]
     assert [binding.source for binding in both.rows(Binding)] == deliveries
+
+
+# --- the end of what nobody knows yet -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("snapshots", [True, False])
+def test_an_item_deleted_while_a_poll_had_it_in_hand_ends_its_task_as_soon_as_the_poll_is_over(
+    both, vendor, clock, snapshots
+):
+    """The news of its end comes when nobody here knows the item, and before the listing that still has it is stored."""
+    vendor.snapshots = snapshots
+    item = vendor.add(title="Listed, then gone")
+    vendor.outbox.clear()
+
+    def gone(operation: str) -> None:
+        if operation == "changed_tasks" and item.id in vendor.items:
+            vendor.delete(item.id)
+            both.deliver()
+
+    vendor.took_effect = gone
+    both.poll()
+    [told] = both.rows(Delivery)
+    assert (told.state, told.error_code) == ("pending", "not_known_yet")
+    assert both.task().status == "backlog"
+    clock.advance(minutes=1)
+    both.deliver()
+    assert (both.task().status, both.binding().state) == ("cancelled", "ended")
+    assert both.rows(Delivery)[0].state == "done"
+
+
+def test_an_item_deleted_while_its_creation_was_under_way_ends_its_task_although_messages_only_name_it(
+    both, vendor, clock
+):
+    vendor.snapshots = False
+
+    def gone(operation: str) -> None:
+        if operation == "create_task":
+            vendor.delete(next(iter(vendor.items)))
+            both.deliver()
+
+    vendor.took_effect = gone
+    both.create("Short-lived")
+    both.push()
+    clock.advance(minutes=1)
+    both.deliver()
+    assert (both.task().status, both.binding().state) == ("cancelled", "ended")
+
+
+def test_the_end_of_an_item_nobody_knows_is_no_reason_to_wait_when_nothing_is_going_on(both, vendor):
+    item = vendor.add(title="Never seen")
+    vendor.outbox.clear()
+    vendor.delete(item.id)
+    both.deliver()
+    [told] = both.rows(Delivery)
+    assert (told.state, told.outcome["items"]) == ("done", {item.id: "unknown"})

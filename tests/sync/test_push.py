@@ -447,6 +447,23 @@ def test_an_item_deleted_before_its_creation_was_confirmed_ends_its_task_and_is_
     assert both.task("Short-lived").status == "cancelled"
 
 
+def test_an_item_deleted_while_the_answer_to_its_creation_was_under_way_ends_its_task(both, vendor, monkeypatch):
+    """The news of it came before anybody here knew the item."""
+    both.create("Short-lived")
+    add = vendor.add
+
+    def created_and_deleted(*args, **fields):
+        item = add(*args, **fields)
+        vendor.delete(item.id)
+        both.deliver()
+        return item
+
+    monkeypatch.setattr(vendor, "add", created_and_deleted)
+    both.push()
+    assert (both.binding().state, both.binding().reason_code) == ("ended", "deleted_there")
+    assert both.task("Short-lived").status == "cancelled"
+
+
 def test_a_deleted_copy_of_an_item_does_not_end_the_creation_that_was_cut_off(both, vendor, clock):
     both.create("Copied")
     vendor.fail("create_task", None)
