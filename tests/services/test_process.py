@@ -121,9 +121,11 @@ def test_scratch_directory_is_short_and_goes_away() -> None:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_outlives_a_run_that_is_ended(end: signal.Signals) -> None:
+    # A test run in the background of a script inherits SIGINT ignored; the run that is ended here must hear it.
     run = f"""
-import sys, time
+import signal, sys, time
 from tests.services.process import ServiceProcess, scratch_directory
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with scratch_directory() as directory:
     with ServiceProcess([sys.executable, "-c", {WITH_CHILD!r}], ready="child") as process:
         print(process.pid, process.wait_for(r"child (\\d+)")[1], directory, flush=True)
