@@ -123,6 +123,7 @@ class GraphQL:
         """Every page of the one connection an operation asks for; it takes `$first` and `$after`."""
         after: str | None = None
         while True:
+            # The shape is made at run time, of the caller's row: no checker can follow that.
             [page] = self.run(operation, dict[str, Page[row]], first=first, after=after, **variables).values()  # type: ignore[valid-type]
             yield page
             if not page.page_info.has_next_page:

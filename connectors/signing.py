@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from connectors.contract import BadSignature
 
@@ -35,7 +36,15 @@ _UNIX_SECONDS = re.compile(r"[0-9]{1,11}")
 _LOWER_HEX = re.compile(r"[0-9a-f]+")
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
-_UNCHECKED = {f"verify_{name}": False for name in ("exp", "iat", "nbf", "aud", "iss", "sub", "jti")}
+_UNCHECKED = Options(
+    verify_exp=False,
+    verify_iat=False,
+    verify_nbf=False,
+    verify_aud=False,
+    verify_iss=False,
+    verify_sub=False,
+    verify_jti=False,
+)
 """What a token claims is checked here, on the given clock."""
 
 
@@ -213,7 +222,7 @@ def _believed(
 def _claims(token: str, key: bytes) -> dict[str, Any] | None:
     """The claims when the signature matches, else None. What they mean is checked by the caller, on the given clock."""
     try:
-        return jwt.decode(token, key, algorithms=["HS256"], options=_UNCHECKED)  # type: ignore[arg-type]
+        return jwt.decode(token, key, algorithms=["HS256"], options=_UNCHECKED)
     except (jwt.InvalidTokenError, RecursionError):  # the header is parsed unbelieved and may nest without end
         return None
 
@@ -222,7 +231,7 @@ def _rs256_claims(token: str, key: jwt.PyJWK) -> dict[str, Any] | None:
     try:
         if jwt.get_unverified_header(token).get("kid") != key.key_id:
             return None
-        return jwt.decode(token, key.key, algorithms=["RS256"], options=_UNCHECKED)  # type: ignore[arg-type]
+        return jwt.decode(token, key.key, algorithms=["RS256"], options=_UNCHECKED)
     except (jwt.InvalidTokenError, RecursionError):
         return None
 

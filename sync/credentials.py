@@ -174,7 +174,7 @@ def check(rt: Runtime, connector: type[Connector], config: Config, mode: str, va
             return _checked(rt, connector, config, mode, values)
     except (ConsentPending, PlatformError, DBAPIError):
         raise
-    except Exception as error:
+    except Exception as error:  # a broken plugin is named to whoever connects, not answered by a bare 500
         log.exception("check.fault", type=connector.manifest.type)
         text = f"The {name} connector failed with {type(error).__name__}, so nothing was saved; report it with the log."
         raise PlatformError(text) from None

@@ -178,7 +178,7 @@ def _work(rt: Runtime, lease: Lease, integration_id: str, batch: list[Claimed]) 
     except ConnectorError as error:
         _postpone(rt, lease, integration_id, batch, error)
         return 0
-    except Exception as error:
+    except Exception as error:  # a fault in a plugin (or in us): one delivery's must not hold up the others
         if len(batch) > 1:
             return sum(_work(rt, lease, integration_id, [one]) for one in batch)
         log.exception("inbox.fault", integration_id=integration_id, delivery_id=batch[0].id)

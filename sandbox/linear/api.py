@@ -79,7 +79,7 @@ class Api:
         first: int = USUAL_PAGE,
         after: str | None = None,
         includeArchived: bool = False,  # noqa: N803  Linear's name
-        orderBy: str = "createdAt",  # noqa: N803
+        orderBy: str = "createdAt",  # noqa: N803  Linear's name
     ) -> Row:
         wanted = filter or {}
         items = [item for item in self._listed(wanted, includeArchived) if self._fits(item, wanted)]

@@ -114,7 +114,7 @@ def _survives(bench: Bench, delivery: RawDelivery) -> Iterator[Finding]:
         _parse(bench, delivery)
     except BadPayload:
         return
-    except Exception as error:
+    except Exception as error:  # whatever else it is, it is the finding
         yield Finding(
             f"`parse` failed with {type(error).__name__} on {delivery.body[:40]!r}",
             "Read the body into a typed model and raise BadPayload for what does not fit.",

@@ -70,7 +70,7 @@ def keep_what_is_wrong() -> None:
     cases = " ".join(f"WHEN '{code}' THEN '{cause}'" for code, cause in CAUSE_OF.items())
     op.execute(
         sa.text(
-            "INSERT INTO sync_cause (integration_id, cause, code, severity, text, since) "  # noqa: S608
+            "INSERT INTO sync_cause (integration_id, cause, code, severity, text, since) "  # noqa: S608 - of constants alone
             f"SELECT id, CASE sync_code {cases} ELSE 'pull' END, coalesce(sync_code, 'unknown'), sync_status, "
             "coalesce(sync_text, ''), updated_at FROM integration WHERE sync_status <> 'healthy'"
         )

@@ -10,11 +10,11 @@ import pytest
 from connectors.azure import OAuthCredentials, PatCredentials
 from connectors.azure_boards import AzureBoardsConnector
 from connectors.azure_boards.config import AzureBoardsConfig
-from connectors.contract import Context, Expected, RemoteTask, Status, TaskDraft, TaskPage
-from connectors.http import HttpClient, Transport, Unlimited, default_transport
+from connectors.contract import Context, RemoteTask, Status, TaskDraft
+from connectors.http import HttpClient, Transport, Unlimited
 from sandbox.azure_boards import API_TOKEN, CLIENT_ID, CLIENT_SECRET, ORGANIZATION, AzureBoardsSandbox
 from sandbox.clock import ManualClock
-from sandbox.inprocess import InProcessTransport
+from tests.connectors.bench import in_process, over_http
 
 KEY = "scrums-tsk-26-018841-3f9ac2"
 
@@ -58,34 +58,19 @@ class Bench:
 @pytest.fixture
 def boards() -> Iterator[Bench]:
     """Real HTTP, real time."""
-    sandbox, transport = AzureBoardsSandbox(), default_transport(["127.0.0.1"])
-    with sandbox.serve():
+    sandbox = AzureBoardsSandbox()
+    with over_http(sandbox) as (_, transport):
         yield Bench(sandbox, transport)
-        transport.close()
 
 
 @pytest.fixture
 def still() -> Iterator[Bench]:
     """In-process, time moves when told."""
     sandbox = AzureBoardsSandbox(clock=ManualClock())
-    transport = InProcessTransport(sandbox.app)
-    yield Bench(sandbox, transport)
-    transport.close()
-
-
-def everything(connector: AzureBoardsConnector, cursor: Any = None) -> tuple[dict[str, RemoteTask], TaskPage]:
-    """All that a run brings, and its last page."""
-    found: dict[str, RemoteTask] = {}
-    for page in connector.changed_tasks(cursor):
-        found |= {task.external_id: task for task in page.tasks}
-    return found, page
+    with in_process(sandbox) as transport:
+        yield Bench(sandbox, transport)
 
 
 def draft(**more: Any) -> TaskDraft:
     fields = {"container": "Web", "title": "Rotate keys", "description": "All of **them**.", "status": Status.BACKLOG}
     return TaskDraft(**{**fields, "priority": "critical", **more})
-
-
-def expected(task: RemoteTask) -> Expected:
-    there: dict[str, str | None] = {name: value.there for name, value in task.values.items()}
-    return Expected(task.version, there | {"assignee": task.assignee.id if task.assignee else None})

@@ -12,9 +12,10 @@ from pydantic import SecretStr
 from connectors.contract import RemoteUser, Status
 from connectors.http import HttpClient, Unlimited, default_transport
 from sandbox.azure_boards import CLIENT_ID, CLIENT_SECRET, AzureBoardsSandbox
-from tests.connectors.azure_boards.conftest import KEY, Bench, draft, everything, expected
+from tests.connectors.azure_boards.conftest import KEY, Bench, draft
 from tests.connectors.azure_boards.test_boards_reading import principal
 from tests.connectors.azure_boards.test_boards_webhook import SECRET, URL
+from tests.connectors.bench import everything, expected
 
 OPERATIONS = {
     "GET /{organization}/_apis/connectionData",

@@ -28,7 +28,8 @@ from connectors.http import WireRequest, WireResponse
 from connectors.registry import problems
 from sandbox.azure_boards import CLIENT_ID, CLIENT_SECRET, ORGANIZATION
 from sandbox.faults import FaultKind
-from tests.connectors.azure_boards.conftest import KEY, Bench, everything
+from tests.connectors.azure_boards.conftest import KEY, Bench
+from tests.connectors.bench import everything
 
 
 class Answered:

@@ -9,7 +9,8 @@ import pytest
 from connectors.contract import Conflict, NotFound, Priority, Rejected, RemoteUser, Status, TaskWritten, Transient
 from sandbox.azure_boards.process import PROJECTS
 from sandbox.faults import FaultKind
-from tests.connectors.azure_boards.conftest import KEY, Bench, draft, expected
+from tests.connectors.azure_boards.conftest import KEY, Bench, draft
+from tests.connectors.bench import expected
 
 
 def held(bench: Bench, written: TaskWritten) -> dict[str, Any]:

@@ -10,14 +10,14 @@ import pytest
 
 from connectors.clickup import ClickUpConnector
 from connectors.clickup.config import ClickUpConfig
-from connectors.contract import Context, Expected, RemoteTask, Status, TaskDraft
+from connectors.contract import Context, RemoteTask, Status, TaskDraft
 from connectors.credentials import ApiToken, OAuthTokens
-from connectors.http import HttpClient, Transport, Unlimited, default_transport
+from connectors.http import HttpClient, Transport, Unlimited
 from sandbox.clickup import LISTS, WORKSPACE, ClickUpSandbox
 from sandbox.clock import Clock, ManualClock
-from sandbox.inprocess import InProcessTransport
 from sandbox.tracker import Item
 from sandbox.vendor import API_TOKEN
+from tests.connectors.bench import in_process, over_http
 
 KEY = "scrums-tsk-26-018841-0a1b"
 PLATFORM, MOBILE, OPERATIONS = (home.id for home in LISTS)
@@ -67,10 +67,9 @@ class Bench:
 @pytest.fixture
 def clickup() -> Iterator[Bench]:
     """Real HTTP, real time."""
-    sandbox, transport = ClickUpSandbox(), default_transport(["127.0.0.1"])
-    with sandbox.serve() as server:
-        yield Bench(sandbox, server.url, transport, sandbox.clock)
-        transport.close()
+    sandbox = ClickUpSandbox()
+    with over_http(sandbox) as (url, transport):
+        yield Bench(sandbox, url, transport, sandbox.clock)
 
 
 @pytest.fixture
@@ -78,16 +77,10 @@ def still() -> Iterator[Bench]:
     """In-process, time moves when told."""
     clock = ManualClock()
     sandbox = ClickUpSandbox(clock=clock)
-    transport = InProcessTransport(sandbox.app)
-    yield Bench(sandbox, "http://clickup", transport, clock)
-    transport.close()
+    with in_process(sandbox) as transport:
+        yield Bench(sandbox, "http://clickup", transport, clock)
 
 
 def draft(**more: Any) -> TaskDraft:
     fields = {"container": PLATFORM, "title": "Rotate keys", "description": "All of **them**."}
     return TaskDraft(**{**fields, "status": Status.BACKLOG, "priority": "high", **more})
-
-
-def expected(task: RemoteTask) -> Expected:
-    there: dict[str, str | None] = {name: value.there for name, value in task.values.items()}
-    return Expected(task.version, there | {"assignee": task.assignee.id if task.assignee else None})

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from connectors.contract import RemoteTask, RemoteUser, Status
 from connectors.http import default_transport
 from sandbox.clickup import MARKER_FIELD, ClickUpSandbox
-from tests.connectors.clickup.conftest import KEY, OPERATIONS, PLATFORM, Bench, draft, expected
+from tests.connectors.bench import expected
+from tests.connectors.clickup.conftest import KEY, OPERATIONS, PLATFORM, Bench, draft
 from tests.connectors.clickup.test_clickup_webhook import URL
 
 OPERATIONS_USED = {

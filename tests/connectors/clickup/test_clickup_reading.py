@@ -16,7 +16,6 @@ from connectors.contract import (
     NotFound,
     RateLimited,
     RemoteTask,
-    TaskPage,
     Transient,
     capabilities,
 )
@@ -24,14 +23,8 @@ from connectors.credentials import ApiToken, OAuthTokens
 from connectors.registry import problems
 from sandbox.clickup import WORKSPACE
 from sandbox.faults import FaultKind
+from tests.connectors.bench import everything
 from tests.connectors.clickup.conftest import MOBILE, OPERATIONS, PLATFORM, Bench
-
-
-def everything(connector: ClickUpConnector, cursor=None) -> tuple[dict[str, RemoteTask], TaskPage]:
-    found: dict[str, RemoteTask] = {}
-    for page in connector.changed_tasks(cursor):
-        found |= {task.external_id: task for task in page.tasks}
-    return found, page
 
 
 def test_it_is_a_sound_connector_with_every_capability():

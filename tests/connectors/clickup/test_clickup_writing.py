@@ -11,7 +11,8 @@ from sandbox.clickup import MARKER_FIELD
 from sandbox.clickup.render import assignees, tags
 from sandbox.faults import FaultKind
 from sandbox.tracker import Status as VendorStatus
-from tests.connectors.clickup.conftest import KEY, OPERATIONS, PLATFORM, Bench, draft, expected
+from tests.connectors.bench import expected
+from tests.connectors.clickup.conftest import KEY, OPERATIONS, PLATFORM, Bench, draft
 
 ANN, BOB, CLEO = RemoteUser("183"), RemoteUser("184"), RemoteUser("185")
 

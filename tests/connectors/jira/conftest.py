@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Context, Expected, RemoteTask, Status, TaskDraft
-from connectors.http import HttpClient, Transport, Unlimited, default_transport
+from connectors.contract import Context, Status, TaskDraft
+from connectors.http import HttpClient, Transport, Unlimited
 from connectors.jira import JiraConnector
 from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
 from sandbox.clock import Clock, ManualClock
-from sandbox.inprocess import InProcessTransport
 from sandbox.jira import CLIENT_ID, CLIENT_SECRET, JiraSandbox
+from tests.connectors.bench import in_process, over_http
 
 KEY = "scrums-tsk-26-018841"
 
@@ -59,10 +59,9 @@ class Bench:
 @pytest.fixture
 def jira() -> Iterator[Bench]:
     """Real HTTP, real time."""
-    sandbox, transport = JiraSandbox(sites=2), default_transport(["127.0.0.1"])
-    with sandbox.serve() as server:
-        yield Bench(sandbox, server.url, transport, sandbox.clock)
-        transport.close()
+    sandbox = JiraSandbox(sites=2)
+    with over_http(sandbox) as (url, transport):
+        yield Bench(sandbox, url, transport, sandbox.clock)
 
 
 @pytest.fixture
@@ -70,19 +69,13 @@ def still() -> Iterator[Bench]:
     """In-process, time moves when told."""
     clock = ManualClock()
     sandbox = JiraSandbox(clock=clock)
-    transport = InProcessTransport(sandbox.app)
-    yield Bench(sandbox, "http://jira", transport, clock)
-    transport.close()
+    with in_process(sandbox) as transport:
+        yield Bench(sandbox, "http://jira", transport, clock)
 
 
 def draft(**more: Any) -> TaskDraft:
     fields = {"container": "APEX", "title": "Rotate keys", "description": "All of **them**.", "status": Status.BACKLOG}
     return TaskDraft(**{**fields, "priority": "high", **more})
-
-
-def expected(task: RemoteTask) -> Expected:
-    there: dict[str, str | None] = {name: value.there for name, value in task.values.items()}
-    return Expected(task.version, there | {"assignee": task.assignee.id if task.assignee else None})
 
 
 def at(text: str) -> datetime:

@@ -13,7 +13,8 @@ from connectors.contract import RemoteTask, RemoteUser, Status
 from connectors.http import default_transport
 from sandbox.faults import FaultKind
 from sandbox.jira import JiraSandbox
-from tests.connectors.jira.conftest import KEY, Bench, draft, expected
+from tests.connectors.bench import expected
+from tests.connectors.jira.conftest import KEY, Bench, draft
 from tests.connectors.jira.test_jira_webhook import URL, admin
 
 OPERATIONS = {

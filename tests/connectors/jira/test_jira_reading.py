@@ -17,7 +17,6 @@ from connectors.contract import (
     RateLimited,
     Rejected,
     RemoteTask,
-    TaskPage,
     Transient,
     capabilities,
 )
@@ -25,14 +24,8 @@ from connectors.jira import JiraConnector
 from connectors.jira.config import BasicCredentials, OAuthCredentials
 from connectors.registry import problems
 from sandbox.faults import FaultKind
+from tests.connectors.bench import everything
 from tests.connectors.jira.conftest import Bench, at
-
-
-def everything(connector: JiraConnector, cursor=None) -> tuple[dict[str, RemoteTask], TaskPage]:
-    found: dict[str, RemoteTask] = {}
-    for page in connector.changed_tasks(cursor):
-        found |= {task.external_id: task for task in page.tasks}
-    return found, page
 
 
 def test_it_is_a_sound_connector_with_every_capability():

@@ -23,7 +23,8 @@ from connectors.contract import (
 )
 from sandbox.faults import FaultKind
 from sandbox.jira import adf
-from tests.connectors.jira.conftest import KEY, Bench, draft, expected
+from tests.connectors.bench import expected
+from tests.connectors.jira.conftest import KEY, Bench, draft
 
 LOSSY = {
     "type": "doc",

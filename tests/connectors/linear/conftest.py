@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Context, Expected, Priority, RemoteTask, Status, TaskDraft
-from connectors.http import HttpClient, Transport, Unlimited, default_transport
+from connectors.contract import Context, Priority, RemoteTask, Status, TaskDraft
+from connectors.http import HttpClient, Transport, Unlimited
 from connectors.linear import LinearConnector
 from connectors.linear.config import ApiKeyCredentials, LinearConfig, OAuthCredentials
 from sandbox.clock import Clock, ManualClock
-from sandbox.inprocess import InProcessTransport
 from sandbox.linear import LinearSandbox
 from sandbox.vendor import API_TOKEN, CLIENT_ID, CLIENT_SECRET
+from tests.connectors.bench import in_process, over_http
 
 KEY = "scrums-tsk-26-018841-3f9ac2"
 URL = "https://turnbuckle.example/webhooks/linear/x"
@@ -72,10 +72,9 @@ class Bench:
 @pytest.fixture
 def linear() -> Iterator[Bench]:
     """Real HTTP, real time."""
-    sandbox, transport = LinearSandbox(), default_transport(["127.0.0.1"])
-    with sandbox.serve() as server:
-        yield Bench(sandbox, server.url, transport, sandbox.clock)
-        transport.close()
+    sandbox = LinearSandbox()
+    with over_http(sandbox) as (url, transport):
+        yield Bench(sandbox, url, transport, sandbox.clock)
 
 
 @pytest.fixture
@@ -83,16 +82,10 @@ def still() -> Iterator[Bench]:
     """In-process, time moves when told."""
     clock = ManualClock()
     sandbox = LinearSandbox(clock=clock)
-    transport = InProcessTransport(sandbox.app)
-    yield Bench(sandbox, "http://linear.sandbox", transport, clock)
-    transport.close()
+    with in_process(sandbox) as transport:
+        yield Bench(sandbox, "http://linear.sandbox", transport, clock)
 
 
 def draft(**more: Any) -> TaskDraft:
     fields = {"container": "ENG", "title": "Rotate keys", "description": "All of **them**.", "status": Status.BACKLOG}
     return TaskDraft(**{**fields, "priority": Priority.HIGH, **more})
-
-
-def expected(task: RemoteTask) -> Expected:
-    there: dict[str, str | None] = {name: value.there for name, value in task.values.items()}
-    return Expected(task.version, there | {"assignee": task.assignee.id if task.assignee else None})

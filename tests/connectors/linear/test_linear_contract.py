@@ -20,7 +20,8 @@ from sandbox.faults import FaultKind
 from sandbox.linear import LinearSandbox
 from sandbox.linear.schema import MOST_POINTS, checked, points
 from sandbox.vendor import CLIENT_ID, CLIENT_SECRET
-from tests.connectors.linear.conftest import KEY, URL, Bench, draft, expected
+from tests.connectors.bench import expected
+from tests.connectors.linear.conftest import KEY, URL, Bench, draft
 from tests.contract import SHARED
 
 SCHEMA = SHARED / "specs" / "linear.graphql"

@@ -18,7 +18,6 @@ from connectors.contract import (
     RateLimited,
     Rejected,
     RemoteTask,
-    TaskPage,
     Transient,
     capabilities,
 )
@@ -30,14 +29,8 @@ from connectors.registry import problems
 from connectors.response import Response
 from sandbox.faults import FaultKind
 from sandbox.vendor import API_TOKEN
+from tests.connectors.bench import everything
 from tests.connectors.linear.conftest import Bench
-
-
-def everything(connector: LinearConnector, cursor=None) -> tuple[dict[str, RemoteTask], TaskPage]:
-    found: dict[str, RemoteTask] = {}
-    for page in connector.changed_tasks(cursor):
-        found |= {task.external_id: task for task in page.tasks}
-    return found, page
 
 
 def test_it_is_a_sound_connector_with_every_capability():

@@ -21,7 +21,8 @@ from connectors.contract import (
     Transient,
 )
 from sandbox.faults import FaultKind
-from tests.connectors.linear.conftest import KEY, Bench, draft, expected
+from tests.connectors.bench import expected
+from tests.connectors.linear.conftest import KEY, Bench, draft
 
 
 def here(task: RemoteTask) -> dict[str, str | None]:
