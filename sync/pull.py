@@ -156,18 +156,16 @@ class _Run:
     """A run under way. Of what changed after `told_since`, the webhook should have told."""
 
     id: str
-    scope: Scope
     told_since: datetime | None
 
 
 def _pull_pages(rt: Runtime, lease: Lease, session: Session, run_id: str) -> None:
     source = session.connector
     assert isinstance(source, TaskSource)
-    scope = Scope.of(session.integration, session.config, session.clock_offset())
     told = told_since(rt, session.integration)
     pages = source.changed_tasks(session.integration.cursor)
     for batch in _ahead(pages) if rt.pages_ahead else ([page] for page in pages):
-        _store(rt, lease, session, _Run(run_id, scope, told), batch)
+        _store(rt, lease, session, _Run(run_id, told), batch)
 
 
 def _ahead(pages: Iterator[TaskPage]) -> Iterator[list[TaskPage]]:
@@ -206,7 +204,9 @@ def _gather(pages: Iterator[TaskPage], wanted: Event) -> tuple[list[TaskPage], E
 
 def _store(rt: Runtime, lease: Lease, session: Session, run: _Run, pages: Sequence[TaskPage]) -> None:
     """Reconcile the pages and move the cursor, in one transaction."""
-    now, scope = rt.clock(), run.scope
+    now = rt.clock()
+    # Made for each batch: the vendor's clock may have become known by its first answer.
+    scope = Scope.of(session.integration, session.config, session.clock_offset())
     tasks = [task for page in pages for task in page.tasks]
     total = next((page.total for page in pages if page.total is not None), None)
 

@@ -144,7 +144,7 @@ class _Pusher:
             ).one_or_none()
         if row is None or not row.Binding.owed or row.Binding.state == "ended":
             return False
-        debt = Debt(row.Binding, row.Task)
+        debt = Debt(row.Binding, row.Task, self.writer.rt.clock())
         try:
             with contained():
                 done = self.writer.create(debt) if debt.binding.state == "creating" else self.writer.update(debt)

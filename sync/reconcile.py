@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.contract import RemoteValue, Rule
 
@@ -28,6 +28,11 @@ LONG = 255
 Fingerprint = str | None | dict[str, str]
 """A value as it is remembered in a base: itself, or `{"sha256": …}` of a long text."""
 
+
+LANDS_WITHIN = 5 * 60 * 1000
+"""Milliseconds in which a write whose answer nobody waits for may still take effect: a call is given up after 120 s
+(`connectors.http.TOTAL_TIMEOUT`), and a vendor or a paused worker may be at it a little longer. Later, the same value
+found there is a person's."""
 
 MAPPED = frozenset({"status", "priority", "assignee"})
 """Fields whose value here is looked up in a mapping, and so can change meaning without changing."""
@@ -76,17 +81,37 @@ _CONFLICT = {
 CONFLICTS = frozenset(_CONFLICT.values()) | {Reason.CONFLICT_REFUSED, Reason.CONFLICT_CREATED}
 
 
+class Sent(NamedTuple):
+    """A value of ours on its way to the vendor, or sent without an answer: found there, it is our own.
+
+    `at` is when it set out (epoch ms, our clock). `outlived`: the sides have agreed on something else since. The write
+    may still land on that, but not for ever: only a state from within LANDS_WITHIN is taken for it.
+    """
+
+    value: Fingerprint
+    at: int
+    outlived: bool = False
+
+    def may_be(self, theirs: Fingerprint, changed_at: int) -> bool:
+        """Whether a value there, in an item that last changed then (epoch ms, our clock), is this write's doing."""
+        return theirs == self.value and not (self.outlived and self.is_over(changed_at))
+
+    def is_over(self, at: int) -> bool:
+        """Whether it has landed by then, if it ever does."""
+        return at > self.at + LANDS_WITHIN
+
+
 @dataclass(frozen=True, slots=True)
 class Agreed:
     """The base of one field. `known` is False while the vendor's own value was never seen (an item being created).
 
-    `sent` are values of ours on their way to the vendor, or sent without an answer: found there, they are our own.
+    `sent` are values of ours that may be found there before they are agreed.
     """
 
     here: Fingerprint
     there: Fingerprint = None
     known: bool = True
-    sent: tuple[Fingerprint, ...] = ()
+    sent: tuple[Sent, ...] = ()
 
 
 Base = Mapping[str, Agreed]
@@ -189,9 +214,9 @@ def _decide(
 ) -> FieldDecision:
     here = local.values.get(name)
     mine, theirs = fingerprint(here), fingerprint(there.here)
-    if base is not None and theirs in base.sent and _changed_there(base, there, theirs):
+    if base is not None and _is_ours(base, theirs, remote_at) and _changed_there(base, there, theirs):
         # Our own write, seen before its answer came: nobody there changed anything, whatever was changed here since.
-        base = Agreed(theirs, fingerprint(there.there))
+        base = Agreed(theirs, fingerprint(there.there), sent=_outlived(base, theirs))
     changed_here = base is None or mine != base.here
     changed_there = _changed_there(base, there, theirs)
 
@@ -231,6 +256,16 @@ def _changed_there(base: Agreed | None, there: RemoteValue, theirs: Fingerprint)
     return fingerprint(there.there) != base.there if base.known else theirs != base.here
 
 
+def _is_ours(base: Agreed, theirs: Fingerprint, remote_at: int) -> bool:
+    return any(sent.may_be(theirs, remote_at) for sent in base.sent)
+
+
+def _outlived(base: Agreed | None, agreed: Fingerprint) -> tuple[Sent, ...]:
+    """The writes that may still land after another value was agreed on."""
+    sent = base.sent if base is not None else ()
+    return tuple(one._replace(outlived=True) for one in sent if one.value != agreed)
+
+
 def _was_refused(name: str, mine: Fingerprint, refused: Mapping[str, Fingerprint]) -> bool:
     return name in refused and refused[name] == mine
 
@@ -239,16 +274,21 @@ def _new_base(decision: FieldDecision) -> Agreed:
     """What both sides hold to be agreed after the decision.
 
     A field owed after a conflict remembers what the vendor has now: the vendor's value was heard and lost, and must
-    not be heard again when the same state comes by once more.
+    not be heard again when the same state comes by once more. Whoever won: a write of ours that is under way may land
+    on what was agreed, and then it is neither a person's edit nor the end of the matter.
     """
     there = fingerprint(decision.there.there)
+
+    def agreed(here: Fingerprint) -> Agreed:
+        return Agreed(here, there, sent=_outlived(decision.base, here))
+
     match decision.outcome:
         case Outcome.TAKE:
-            return Agreed(fingerprint(decision.there.here), there)
+            return agreed(fingerprint(decision.there.here))
         case Outcome.AGREE:
-            return Agreed(fingerprint(decision.here), there)
+            return agreed(fingerprint(decision.here))
         case Outcome.OWE if decision.reason is not Reason.CHANGED_HERE:
-            return Agreed(fingerprint(decision.there.here), there)
+            return agreed(fingerprint(decision.there.here))
         case _:
             assert decision.base is not None
             return decision.base if decision.base.known else Agreed(fingerprint(decision.there.here), there)
@@ -258,17 +298,38 @@ def _new_base(decision: FieldDecision) -> Agreed:
 
 
 def base_to_json(base: Base) -> dict[str, Any]:
-    """`{field: [here, there]}`; `[here]` alone while the vendor's value is not known; `[here, there, [sent, …]]`."""
+    """`{field: [here, there]}`; `[here]` alone while the vendor's value is not known; `[here, there, [sent, …]]`, each
+    sent one as `[value, at, outlived]`."""
     return {name: _pair_to_json(agreed) for name, agreed in base.items()}
 
 
-def with_sent(base: Base, values: Mapping[str, str | None]) -> dict[str, Agreed]:
-    """The base while these values of ours are on their way to the vendor."""
+def with_sent(base: Base, values: Mapping[str, str | None], at: int) -> dict[str, Agreed]:
+    """The base while these values of ours are on their way to the vendor, since `at` (epoch ms, our clock)."""
     moved = dict(base)
     for name, value in values.items():
         agreed, print_ = base[name], fingerprint(value)
-        if agreed.known and print_ not in agreed.sent:
-            moved[name] = replace(agreed, sent=(*agreed.sent, print_))
+        if agreed.known:
+            others = (sent for sent in agreed.sent if sent.value != print_ and not sent.is_over(at))
+            moved[name] = replace(agreed, sent=(*others, Sent(print_, at)))
+    return moved
+
+
+def with_answer(base: Base, values: Mapping[str, str | None], there: Mapping[str, str | None], at: int) -> Base:
+    """The base after the vendor answered, at that time, to the write of these values, which it holds as `there`."""
+    moved = dict(base)
+    for name, held in there.items():
+        here = fingerprint(values[name])
+        others = tuple(sent for sent in _outlived(base.get(name), here) if not sent.is_over(at))
+        moved[name] = Agreed(here, fingerprint(held), sent=others)
+    return moved
+
+
+def without_sent(base: Base, values: Mapping[str, str | None]) -> Base:
+    """The base when these values have arrived, and were overtaken before we heard of it."""
+    moved = dict(base)
+    for name, value in values.items():
+        sent = tuple(one for one in base[name].sent if one.value != fingerprint(value))
+        moved[name] = replace(base[name], sent=sent)
     return moved
 
 
@@ -285,10 +346,10 @@ def base_from_json(stored: Mapping[str, Any]) -> dict[str, Agreed]:
 def _pair_to_json(agreed: Agreed) -> list[Any]:
     if not agreed.known:
         return [agreed.here]
-    return [agreed.here, agreed.there, *([list(agreed.sent)] if agreed.sent else [])]
+    return [agreed.here, agreed.there, *([[list(one) for one in agreed.sent]] if agreed.sent else [])]
 
 
 def _pair_from_json(parts: list[Any]) -> Agreed:
     if len(parts) == 1:
         return Agreed(parts[0], known=False)
-    return Agreed(parts[0], parts[1], sent=tuple(parts[2]) if len(parts) > 2 else ())
+    return Agreed(parts[0], parts[1], sent=tuple(Sent(*one) for one in parts[2]) if len(parts) > 2 else ())

@@ -35,7 +35,7 @@ from connectors.contract import (
 from core.bulk import among
 from core.clock import epoch_ms
 from core.ledger import Change, Dispute, Ledger, TaskRef
-from core.models import Binding, Integration, Task, User
+from core.models import Binding, FieldConflict, Integration, Task, User
 from core.tasks import COLUMNS
 from sync import people
 from sync.apply import Applied, apply_items
@@ -51,7 +51,9 @@ from sync.reconcile import (
     base_to_json,
     fingerprint,
     owed_fields,
+    with_answer,
     with_sent,
+    without_sent,
 )
 from sync.runtime import Runtime
 from sync.scope import Scope, local_of
@@ -80,10 +82,11 @@ _WON_HERE = {
 
 @dataclass(frozen=True, slots=True)
 class Debt:
-    """One binding that is owed a write, and its task, as read just now."""
+    """One binding that is owed a write, and its task, as they were `at` that time."""
 
     binding: Binding
     task: Task
+    at: datetime
 
     @property
     def ref(self) -> str:
@@ -135,7 +138,8 @@ class Writer:
             self.lease.guard(db)
             db.scalars(select(Task.id).where(Task.id == debt.task.id).with_for_update()).one()
             binding = db.scalars(select(Binding).where(Binding.id == debt.binding.id)).one()
-            binding.base = base_to_json(with_sent(base_from_json(binding.base), values))
+            now = epoch_ms(self.rt.clock())
+            binding.base = base_to_json(with_sent(base_from_json(binding.base), values, now))
 
     def _in_vendor_words(
         self, owed: Mapping[str, str | None], container: str
@@ -271,15 +275,17 @@ class Writer:
                 _settle_debt(binding, task, now)
                 return Applied()
             base = base_from_json(binding.base)
-            if binding.watermark <= written.remote.version:  # else a newer state has been reconciled meanwhile
-                sent = {n: Agreed(fingerprint(owed[n]), fingerprint(there)) for n, there in written.sent.items()}
-                binding.base = base_to_json(base | sent)
+            if binding.watermark <= written.remote.version:
+                binding.base = base_to_json(with_answer(base, owed, written.sent, epoch_ms(now)))
+            else:  # a newer state has been reconciled meanwhile
+                arrived = {name: owed[name] for name in written.sent if name in base}
+                binding.base = base_to_json(without_sent(base, arrived))
             if binding.state == "creating" and binding.external_id is not None:  # see `apply.remember`
                 said_gone.append(written.remote.external_id)
             binding.binding_key = self.scope.key(written.remote.external_id)
             binding.external_id = written.remote.external_id
             ledger = Ledger(now, self.scope.integration_id, "push")
-            self._record_overwritten(db, ledger, task, written, base)
+            self._record_overwritten(db, ledger, debt, task, written, base)
             db.flush()
             applied = apply_items(db, self.scope, [written.remote], source="push", now=now)
             applied.owed |= ledger.write(db)
@@ -290,19 +296,22 @@ class Writer:
         return self._take_up(debt, said_gone[0]) if said_gone else True
 
     def _record_overwritten(
-        self, db: DbSession, ledger: Ledger, task: Task, written: TaskWritten, base: Mapping[str, Agreed]
+        self, db: DbSession, ledger: Ledger, debt: Debt, task: Task, written: TaskWritten, base: Mapping[str, Agreed]
     ) -> None:
         """Our write replaced a value we had not seen. It lost by the field's rule, unless the rule says it wins: then
-        it becomes ours again, and the vendor is owed it back. What an earlier write of ours left there is no loss, and
-        what was heard of while the write was under way has been decided."""
+        it becomes ours again, and the vendor is owed it back. What an earlier write of ours left there is no loss, nor
+        is what the task says; and what was heard of while the write was under way has been decided."""
         ref = TaskRef(task.id, task.workspace_id, self.scope.organization_id, task.service_line_id)
         for name, value in written.overwrote.items():
             theirs = value.here
             if name == "assignee" and value.there is not None:
                 theirs = people.user_of(db, self.scope.integration_id, value.there)
             if name in base and (
-                fingerprint(theirs) in base[name].sent or fingerprint(value.there) == base[name].there
+                any(sent.value == fingerprint(theirs) for sent in base[name].sent)
+                or fingerprint(value.there) == base[name].there
             ):
+                continue
+            if theirs == getattr(task, COLUMNS[name]) or _is_decided(db, debt, name, theirs):
                 continue
             rule = self.scope.conflict.get(name, Rule.LATEST)
             theirs_wins = rule is Rule.EXTERNAL and (name != "assignee" or theirs is not None)
@@ -319,6 +328,18 @@ class Writer:
             task.version += 1
             task.updated_at = ledger.now
             ledger.changed(ref, [Change(name, dispute.here, theirs)], {name: dispute})
+
+
+def _is_decided(db: DbSession, debt: Debt, name: str, theirs: str | None) -> bool:
+    """Whether that value there was heard of, and lost, since the debt was read."""
+    same = select(FieldConflict.id).where(
+        FieldConflict.task_id == debt.task.id,
+        FieldConflict.integration_id == debt.binding.integration_id,
+        FieldConflict.field == name,
+        FieldConflict.there == theirs if theirs is not None else FieldConflict.there.is_(None),
+        FieldConflict.at >= debt.at,
+    )
+    return db.scalar(same.limit(1)) is not None
 
 
 def _settle_debt(binding: Binding, task: Task, now: datetime) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from connectors.contract import RemoteValue, Rule
 from sync.reconcile import (
     CONFLICTS,
+    LANDS_WITHIN,
     LONG,
     Agreed,
     Local,
@@ -18,13 +19,16 @@ from sync.reconcile import (
     Reason,
     Remote,
     Rules,
+    Sent,
     Verdict,
     base_from_json,
     base_to_json,
     fingerprint,
     owed_fields,
     reconcile,
+    with_answer,
     with_sent,
+    without_sent,
 )
 
 BASE = {"title": Agreed("a", "a")}
@@ -240,18 +244,68 @@ def test_a_stale_state_never_moves_anything(base, local, remote, rules):
 
 
 def test_a_value_of_ours_found_there_before_its_answer_came_is_no_edit_of_theirs():
-    base = {"title": Agreed("a", "a", sent=("b",))}
-    local = Local({"title": "c"}, {"title": 1})
-    decision = reconcile(base, local, Remote({"title": RemoteValue("b", "b")}, 2, 99), NO_RULES, watermark=1)
+    base = {"title": Agreed("a", "a", sent=(Sent("b", 1),))}
+    decision = seen(base, "c", "b", at=99)
     (title,) = decision.fields
     assert (title.outcome, title.reason) == (Outcome.OWE, Reason.CHANGED_HERE)
     assert decision.base == {"title": Agreed("b", "b")}
 
 
 def test_what_is_on_its_way_is_stored_with_the_base_and_forgotten_when_it_arrived():
-    base = with_sent({"title": Agreed("a", "a")}, {"title": "b"})
-    assert base_to_json(base) == {"title": ["a", "a", ["b"]]}
+    base = with_sent({"title": Agreed("a", "a")}, {"title": "b"}, 7)
+    assert base_to_json(base) == {"title": ["a", "a", [["b", 7, False]]]}
     assert base_from_json(base_to_json(base)) == base
-    assert with_sent(base, {"title": "b"}) == base
-    arrived = reconcile(base, Local({"title": "b"}, {}), Remote({"title": RemoteValue("b", "b")}, 2, 0), NO_RULES)
+    assert with_sent(base, {"title": "b"}, 8) == {"title": Agreed("a", "a", sent=(Sent("b", 8),))}
+    arrived = seen(base, "b", "b", at=8)
     assert base_to_json(arrived.base) == {"title": ["b", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "at"),
+    [("b", "t", 5), ("c", "t", 5), ("t", "t", 5)],
+    ids=["theirs won", "ours won", "both said the same"],
+)
+def test_a_write_that_lands_after_the_sides_agreed_on_something_else_is_no_edit_of_theirs(mine, theirs, at):
+    base = with_sent({"title": Agreed("a", "a")}, {"title": "b"}, 1)
+    heard = seen(base, mine, theirs, at=at, mine_at=9 if mine == "c" else 1)
+    assert heard.base["title"].sent == (Sent("b", 1, outlived=True),)
+    held = heard.taken.get("title", mine)
+    landed = seen(heard.base, held, "b", at=10, version=3)
+    if held == "b":
+        assert not landed.owed
+    else:
+        assert landed.owed
+        assert landed.fields[0].reason is Reason.CHANGED_HERE
+        assert not landed.conflicts
+
+
+def test_a_value_found_long_after_its_write_was_given_up_is_a_person_s():
+    outlived = {"title": Agreed("t", "t", sent=(Sent("b", 1, outlived=True),))}
+    in_time = seen(outlived, "t", "b", at=1 + LANDS_WITHIN)
+    too_late = seen(outlived, "t", "b", at=2 + LANDS_WITHIN)
+    assert (in_time.owed, in_time.taken) == (True, {})
+    assert (too_late.owed, too_late.taken) == (False, {"title": "b"})
+
+
+def test_a_write_still_to_be_retried_is_known_however_late_it_is_found():
+    waiting = {"title": Agreed("a", "a", sent=(Sent("b", 1),))}
+    assert seen(waiting, "c", "b", at=2 + LANDS_WITHIN).base == {"title": Agreed("b", "b")}
+
+
+def test_an_answer_ends_its_own_write_and_leaves_others_that_may_still_land():
+    base = {"title": Agreed("a", "a", sent=(Sent("b", 1), Sent("c", 2), Sent("old", -LANDS_WITHIN)))}
+    answered = with_answer(base, {"title": "c"}, {"title": "C"}, 3)
+    assert answered == {"title": Agreed("c", "C", sent=(Sent("b", 1, outlived=True),))}
+    overtaken = without_sent(base, {"title": "c"})
+    assert [sent.value for sent in overtaken["title"].sent] == ["b", "old"]
+
+
+def test_writes_that_can_land_no_more_are_forgotten_with_the_next_one():
+    base = with_sent({"title": Agreed("a", "a")}, {"title": "b"}, 1)
+    assert with_sent(base, {"title": "c"}, 2 + LANDS_WITHIN)["title"].sent == (Sent("c", 2 + LANDS_WITHIN),)
+
+
+def seen(base, mine, theirs, *, at, mine_at=1, version=2):
+    """The decision on an item whose title there is `theirs` since `at`, and here `mine` since `mine_at`."""
+    local = Local({"title": mine}, {"title": mine_at})
+    return reconcile(base, local, Remote({"title": RemoteValue(theirs, theirs)}, version, at), NO_RULES, watermark=1)
