@@ -140,6 +140,22 @@ def test_an_edit_survives_although_the_echo_of_the_one_before_overtakes_its_answ
     assert task(world, "title") == item(world, "title") == "Second"
 
 
+def test_a_later_edit_there_survives_a_write_that_lands_on_it_without_an_answer(toy: Stage) -> None:
+    heard = while_("after_call", 0, there("title", "Theirs"), Step("hear"), Step("tick"))
+    world = ends_well(
+        toy, here("title", "Ours", wait=5), push(heard, Interrupt("before_commit", 5, "crash")), Step("drop")
+    )
+    assert task(world, "title") == item(world, "title") == "Theirs"
+
+
+def test_a_value_that_lost_while_ours_was_being_written_is_lost_once(toy: Stage) -> None:
+    heard = while_("after_call", 0, Step("hear"))
+    found = while_("after_call", 1, Step("poll"))
+    world = ends_well(toy, there("title", "Theirs", wait=1), here("title", "Ours", wait=10_800), push(heard, found))
+    assert task(world, "title") == item(world, "title") == "Ours"
+    assert world.rows("SELECT there FROM conflict") == [("Theirs",)]
+
+
 def test_an_archived_item_is_not_brought_back_by_a_done(toy: Stage) -> None:
     world = ends_well(toy, Step("there_delete"), here("status", DONE), push(), DELIVER, Step("drain"))
     assert world.vendor.items() == {}
