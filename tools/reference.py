@@ -17,7 +17,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
 PAGES = {
-    "contract.md": ("The connector contract", ("connectors/contract.py",)),
+    "contract.md": (
+        "The connector contract",
+        (
+            "connectors/contract/__init__.py",
+            "connectors/contract/capabilities.py",
+            "connectors/contract/tasks.py",
+            "connectors/contract/code.py",
+            "connectors/contract/hooks.py",
+            "connectors/contract/errors.py",
+            "connectors/contract/configuration.py",
+            "connectors/contract/manifest.py",
+            "connectors/contract/words.py",
+        ),
+    ),
     "tools.md": (
         "Tools for connectors",
         (
@@ -71,7 +84,7 @@ def page(title: str, modules: tuple[str, ...]) -> str:
 def _module(path: str) -> Iterator[str]:
     source = (ROOT / path).read_text(encoding="utf-8")
     tree = ast.parse(source)
-    yield f"## {path.removesuffix('.py').replace('/', '.')}\n"
+    yield f"## {path.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}\n"
     yield f"{_text(ast.get_docstring(tree))}\n"
     sections, heading = list(_sections(source)), ""
     for node, following in zip(tree.body, [*tree.body[1:], None], strict=True):

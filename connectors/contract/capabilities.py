@@ -1,0 +1,217 @@
+"""What a connector is given, and what it is: its capabilities, each a small protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import SecretStr
+
+from connectors.contract.code import CodeEvent, CodePage, CodeRef, RemoteRepository
+from connectors.contract.hooks import Missed, RawDelivery, Reply, Secrets, Signal, Subscription, Verified
+from connectors.contract.manifest import Manifest
+from connectors.contract.tasks import (
+    Account,
+    Cursor,
+    Expected,
+    Gone,
+    RemoteTask,
+    RemoteUser,
+    TaskChanges,
+    TaskDraft,
+    TaskPage,
+    TaskWritten,
+    Vocabulary,
+)
+
+if TYPE_CHECKING:
+    from connectors.http import HttpClient
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All a connector may use: its validated config and credentials, HTTP with budget and redaction, the time.
+
+    `now()` is our clock (aware UTC); `http.vendor_now()` is the vendor's, learnt from its answers.
+    `endpoints` is the manifest's, after the operator's overrides.
+    """
+
+    config: Any
+    credentials: Any
+    http: HttpClient
+    endpoints: Mapping[str, str]
+    now: Callable[[], datetime]
+
+
+class Connector(Protocol):
+    """The base every connector fulfils."""
+
+    manifest: ClassVar[Manifest]
+
+    def __init__(self, context: Context) -> None: ...
+
+    def check(self) -> Account:
+        """Prove that the credentials work, with one cheap call. Raises AuthFailed, Forbidden, Transient."""
+        ...
+
+
+@runtime_checkable
+class TaskSource(Protocol):
+    """Items can be read."""
+
+    def changed_tasks(self, cursor: Cursor | None) -> Iterator[TaskPage]:
+        """Every item changed since the cursor (None: every item), oldest change first, without an upper bound.
+        Overlaps rather than misses. Each page's cursor allows carrying on after it."""
+        ...
+
+    def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
+        """The items' state now, freshly read; an entry for every id asked for."""
+        ...
+
+    def all_ids(self) -> Iterable[Sequence[str]]:
+        """The ids of all items in the mapped projects, in batches; used to suspect deletions, never to prove them."""
+        ...
+
+
+@runtime_checkable
+class TaskSink(Protocol):
+    """Items can be written."""
+
+    def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
+        """Create once, leaving `create_key` in the item. Never retried inside. Raises Transient(maybe_done=True)
+        when it is unclear whether the item exists now."""
+        ...
+
+    def find_created(self, create_key: str) -> Sequence[RemoteTask]:
+        """The items that carry the marker, the one to keep first."""
+        ...
+
+    def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
+        """Set these fields and no others."""
+        ...
+
+
+@runtime_checkable
+class CodeSource(Protocol):
+    """Repositories can be read."""
+
+    def repositories(self) -> Iterable[Sequence[RemoteRepository]]:
+        """Those the config names (all the credentials can see, where it names none), as they are now, in batches. One
+        that is named and not there is left out: the engine says so. Raises Forbidden, AuthFailed."""
+        ...
+
+    def code_events(self, repository: RemoteRepository, cursor: Cursor | None) -> Iterator[CodePage]:
+        """What happened in a repository since the cursor (None: in all its history, or `history_days`), in any order,
+        of the kinds the config follows. Overlaps rather than misses. Each page's cursor allows carrying on after it,
+        and the last one is where the next call begins. Raises NotFound for a repository that is gone or hidden."""
+        ...
+
+    def fetch_code(self, refs: Sequence[CodeRef]) -> Sequence[CodeEvent]:
+        """All that happened to these, freshly read; nothing for what is not there any more."""
+        ...
+
+
+@runtime_checkable
+class UserDirectory(Protocol):
+    """People can be found."""
+
+    def find_user(self, email: str, container: str) -> RemoteUser | None:
+        """The person with this address who may be assigned items in the container; None when not exactly one."""
+        ...
+
+
+@runtime_checkable
+class TaskVocabulary(Protocol):
+    """The vendor tells its words, so that a mapping can be checked when it is configured."""
+
+    def vocabularies(self) -> Iterable[Vocabulary]:
+        """One for each container of the config. Raises NotFound, Forbidden or Rejected for one that can't be read."""
+        ...
+
+
+@runtime_checkable
+class WebhookReceiver(Protocol):
+    """Deliveries can be believed and read. Pure: called on the class, without credentials or network."""
+
+    @staticmethod
+    def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
+        """Raises BadSignature for anything that can't be believed, malformed headers included."""
+        ...
+
+    @staticmethod
+    def parse(delivery: RawDelivery, config: Any) -> Sequence[Signal]:
+        """What it means for us. Raises BadPayload. An event type not known is Ignored("unsupported")."""
+        ...
+
+    @staticmethod
+    def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
+        """The answer to a vendor's handshake, None for an ordinary delivery. Raises BadSignature."""
+        ...
+
+
+@runtime_checkable
+class AppWebhookReceiver(Protocol):
+    """An app at the vendor has one webhook for all accounts that installed it (`POST /webhooks/{type}`). Pure, as
+    above; the delivery is verified before."""
+
+    @staticmethod
+    def account(delivery: RawDelivery) -> str | None:
+        """Whose it is, in the words in which `check` tells `WebhookFacts.account`; None where it does not say."""
+        ...
+
+
+@runtime_checkable
+class WebhookSubscriber(Protocol):
+    """The vendor lets us register webhooks."""
+
+    def subscribe(self, url: str, secret: SecretStr) -> Subscription:
+        """Register, or adopt what is already registered for this URL. Raises Forbidden where the credentials can't."""
+        ...
+
+    def renew(self, subscription: Subscription, url: str) -> Subscription | None:
+        """Push the expiry out; None when the vendor no longer knows it (subscribe again and poll)."""
+        ...
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Remove; a subscription already gone is success."""
+        ...
+
+
+@runtime_checkable
+class DeliveryLog(Protocol):
+    """The vendor remembers the deliveries it could not hand over."""
+
+    def missed(self, since: datetime) -> Iterable[Sequence[Missed]]:
+        """Those it has failed to deliver since then (aware, our clock), oldest first, in batches. Overlaps rather than
+        misses; what we have already is left out by the engine."""
+        ...
+
+    def redeliver(self, missed: Missed) -> None:
+        """Have one sent again, where the log does not hold it. Raises NotFound when the vendor no longer can."""
+        ...
+
+
+CAPABILITIES: Mapping[str, type] = {
+    "task_source": TaskSource,
+    "task_sink": TaskSink,
+    "code_source": CodeSource,
+    "users": UserDirectory,
+    "vocabulary": TaskVocabulary,
+    "webhooks": WebhookReceiver,
+    "webhook_subscriptions": WebhookSubscriber,
+    "app_webhooks": AppWebhookReceiver,
+    "delivery_log": DeliveryLog,
+}
+"""Capability name -> protocol. What a class implements is what `GET /v1/connectors` shows."""
+
+
+def capabilities(connector: type) -> tuple[str, ...]:
+    """The names of the capabilities this connector class implements, in the table's order."""
+    return tuple(name for name, protocol in CAPABILITIES.items() if _implements(connector, protocol))
+
+
+def _implements(connector: type, protocol: type) -> bool:
+    methods = [name for name, value in vars(protocol).items() if callable(value) or isinstance(value, staticmethod)]
+    return all(callable(getattr(connector, name, None)) for name in methods if not name.startswith("_"))

@@ -1,0 +1,110 @@
+"""Webhooks: a delivery as it came, and what it can mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import SecretStr
+
+from connectors.contract.code import CodeEvent, CodeRef
+from connectors.contract.tasks import RemoteTask
+
+
+@dataclass(frozen=True, slots=True)
+class RawDelivery:
+    """A webhook request as it came: header names in lower case, the body's raw bytes, our time of arrival (aware)."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A believed delivery. `key` is the vendor's id of it, the same on a retry; None: the body's digest is used."""
+
+    key: str | None
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a vendor's handshake wants to hear."""
+
+    body: bytes
+    content_type: str = "text/plain"
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The delivery held the item's full state with the vendor's own version, and is signed."""
+
+    task: RemoteTask
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Only "this item changed" (or vanished): the engine refetches it."""
+
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing for us, and why. `code` is counted per integration."""
+
+    code: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeHeard:
+    """The delivery told a code event whole: it is what a poll would bring."""
+
+    event: CodeEvent
+
+
+@dataclass(frozen=True, slots=True)
+class CodeHint:
+    """Only "something happened to this": the engine asks `CodeSource.fetch_code`."""
+
+    ref: CodeRef
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """The connection itself changed (repositories renamed, added or taken away, an installation suspended): the engine
+    checks and lists them anew at once. `text` says what happened, for the operator."""
+
+    text: str
+
+
+Signal = Snapshot | Hint | CodeHeard | CodeHint | LookAgain | Ignored
+"""What one delivery can mean."""
+
+Secrets = Mapping[str, Sequence[str]]
+"""Name -> values that may verify now (newest first; two during a rotation). Names: `WebhookFacts.secrets`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A webhook registered at the vendor. `secret` is set when the vendor chose it. `expires_at` None: never."""
+
+    external_ids: tuple[str, ...]
+    expires_at: datetime | None = None
+    secret: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A delivery in the vendor's own log. `key` is what `Verified.key` would have been, `ref` what the vendor calls it;
+    `delivery` is set where the log holds all of it, and was read with our credentials: it needs no signature."""
+
+    key: str
+    ref: str
+    event: str
+    delivery: RawDelivery | None = None
