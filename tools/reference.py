@@ -45,6 +45,9 @@ PAGES = {
         (
             "sandbox/vendor.py",
             "sandbox/tracker.py",
+            "sandbox/code/vendor.py",
+            "sandbox/code/host.py",
+            "sandbox/code/values.py",
             "sandbox/people.py",
             "sandbox/hooks.py",
             "sandbox/paging.py",
