@@ -179,12 +179,12 @@ class Reader:
         A stage's jobs may lie on two pages: those of a page's last run wait for the next, and a reading that is resumed
         there begins with the page they began on.
         """
-        name, floor = str(environment.id), known.get(str(environment.id), 0)
+        name, floor, oldest = str(environment.id), known.get(str(environment.id), 0), self._oldest()
         token, newest, running = place.get("token"), place.get("newest", floor), place.get("running")
         waiting: list[Record] = []
         while True:
             page, following = self._records(repo, environment, token)
-            fresh = [job for job in page if job.id > floor]
+            fresh = [job for job in page if job.id > floor and moment(job.queue_time) >= oldest]
             newest = max([newest, *(job.id for job in fresh)])
             running = min([*(job.id for job in fresh if not job.result), *([running] if running else [])], default=None)
             jobs, is_last = waiting + fresh, following is None or len(fresh) < len(page)
@@ -244,8 +244,12 @@ class Reader:
         """From when to read, given up to when all is known."""
         if since is not None:
             return iso_ms(moment(since) - OVERLAP)
+        return iso_ms(self._oldest())
+
+    def _oldest(self) -> datetime:
+        """How far back the first reading goes."""
         days = self.config.history_days
-        return iso_ms(BEGINNING if days is None else self.now() - timedelta(days=days))
+        return BEGINNING if days is None else self.now() - timedelta(days=days)
 
 
 def is_of(build: Build, repo: Repository) -> bool:

@@ -112,16 +112,16 @@ class AzureSandbox(TrackerSandbox):
     # Service hooks
 
     def _subscriptions(self, ask: Ask) -> Any:
-        made = [self.service_hooks.to_json(hook, self._base) for hook in self.hooks.live()]
+        made = [self.service_hooks.to_json(hook, self.base) for hook in self.hooks.live()]
         publisher = ask.call.query.get("publisherId")
         return listed([hook for hook in made if publisher in (None, hook["publisherId"])])
 
     def _subscribe(self, ask: Ask) -> Any:
         body = ask.json("publisherId", "eventType", "consumerId", "consumerActionId")
-        return self.service_hooks.to_json(self.service_hooks.register(ask.user, body), self._base)
+        return self.service_hooks.to_json(self.service_hooks.register(ask.user, body), self.base)
 
     def _resubscribe(self, ask: Ask) -> Any:
-        return self.service_hooks.to_json(self.service_hooks.replace(ask.params["hook"], ask.json()), self._base)
+        return self.service_hooks.to_json(self.service_hooks.replace(ask.params["hook"], ask.json()), self.base)
 
     def _unsubscribe(self, ask: Ask) -> Any:
         self.hooks.remove(ask.params["hook"])
@@ -147,7 +147,8 @@ class AzureSandbox(TrackerSandbox):
         return headers
 
     @property
-    def _base(self) -> str:
+    def base(self) -> str:
+        """The organization's address."""
         return f"{self.url}/{ORGANIZATION}"
 
     # How it says no, and how it slows down

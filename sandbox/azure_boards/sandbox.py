@@ -143,7 +143,7 @@ class AzureBoardsSandbox(AzureSandbox):
         seen = [self._seen(ask, str(id_)) for id_ in ids]
         if None in seen and body.get("errorPolicy", "fail").lower() != "omit":
             raise self._missing(str(ids[seen.index(None)]))
-        made = [item and work_item(self.tracker, item, self._base, body.get("fields")) for item in seen]
+        made = [item and work_item(self.tracker, item, self.base, body.get("fields")) for item in seen]
         return listed(made if self.settings.batch_nulls else [one for one in made if one is not None])
 
     def _seen(self, ask: Ask, item_id: str) -> Item | None:
@@ -164,7 +164,7 @@ class AzureBoardsSandbox(AzureSandbox):
         return self._shown(self._item(ask))
 
     def _shown(self, item: Item) -> dict[str, Any]:
-        return work_item(self.tracker, item, self._base)
+        return work_item(self.tracker, item, self.base)
 
     def _create(self, ask: Ask) -> Any:
         home = self._home(ask)
@@ -218,11 +218,11 @@ class AzureBoardsSandbox(AzureSandbox):
             "project": self.tracker.containers[item.container].name,
             "deletedDate": stamp(self.clock.now()),
             "code": 200,
-            "url": f"{self._base}/_apis/wit/recyclebin/{item.id}",
+            "url": f"{self.base}/_apis/wit/recyclebin/{item.id}",
         }
 
     def _link(self, item_id: int) -> str:
-        return f"{self._base}/_apis/wit/workItems/{item_id}"
+        return f"{self.base}/_apis/wit/workItems/{item_id}"
 
     def broken_rule(self, error: VendorError, text: str) -> dict[str, Any]:
         """The rule a value broke, for programs."""

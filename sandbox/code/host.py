@@ -310,7 +310,8 @@ class CodeHost:
     def dismiss(self, who: str, repo: str, review: int) -> Review:
         """A review counts no more."""
         home, now = self._open(repo), self.now()
-        found = replace(home.reviews[review], state="dismissed")
+        gone = Moved(self.number(), "dismissed", now)
+        found = replace(home.reviews[review], state="dismissed", dismissed=gone)
         home.reviews[review] = found
         home.pulls[found.number] = replace(home.pulls[found.number], updated=now)
         self._tell(Kind.DISMISSED, home, who, now, found)

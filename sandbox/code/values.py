@@ -66,6 +66,15 @@ class Pull:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Something came to a state; a deployment or run to queued, waiting, running, success, failed or cancelled."""
+
+    id: int
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Review:
     """`state` is approved, changes_requested, commented or dismissed; `given` is what it was before a dismissal."""
 
@@ -76,15 +85,7 @@ class Review:
     given: str
     at: datetime
     body: str = ""
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A deployment or run came to a state: queued, waiting, running, success, failed, cancelled."""
-
-    id: int
-    state: str
-    at: datetime
+    dismissed: Moved | None = None
 
 
 @dataclass(frozen=True)
