@@ -228,7 +228,7 @@ class ReposClient(AzureClient):
 
     def push(self, repo: Repository, number: str) -> Push:
         """One push. Raises NotFound."""
-        params = {"includeRefUpdates": "true", "includeCommits": 0}
+        params: Params = {"includeRefUpdates": "true", "includeCommits": 0}
         return self.call("GET", f"{_path(repo)}/pushes/{part(number)}", params=params).decode(Push)
 
     def builds(self, project: str, filters: Params) -> Iterator[list[Build]]:

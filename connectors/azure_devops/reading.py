@@ -26,6 +26,9 @@ COMMITS_AGAIN = 50
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Before the first of Azure's repositories."""
 
+UNFINISHED = ("inProgress", "notStarted")
+"""Azure takes one status at a time. What is postponed or being cancelled soon ends."""
+
 Part = dict[str, Any]
 
 
@@ -138,9 +141,9 @@ class Reader:
             ends = [build.finish_time for build in page if build.finish_time]
             since, done = max([*ends, *([since] if since else [])], default=None, key=moment), done + len(page)
             yield Read(self.runs(repo, page), {"since": since}, done)
-        unfinished = {**mine, "statusFilter": "inProgress,notStarted,postponed,cancelling"}
-        for page in self.client.builds(repo.project.id, unfinished):
-            yield Read(self.runs(repo, page), {"since": since}, done)
+        for status in UNFINISHED:
+            for page in self.client.builds(repo.project.id, {**mine, "statusFilter": status}):
+                yield Read(self.runs(repo, page), {"since": since}, done)
 
     def runs(self, repo: Repository, builds: Sequence[Build]) -> list[CodeEvent]:
         """What builds say, as runs and, those of the deploying pipeline, as deployments."""

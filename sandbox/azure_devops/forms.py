@@ -156,13 +156,17 @@ def _thread(number: int, at: datetime, who: User, text: str, kind: str, noted: d
     }
 
 
+def status(run: Run) -> str:
+    """Where a run is, in Azure's word."""
+    return {"queued": "notStarted", "waiting": "postponed", "running": "inProgress"}.get(run.state, "completed")
+
+
 def build(run: Run, repo: Repo, people: dict[str, User]) -> Json:
     """A run of a pipeline. What has not come yet is missing."""
-    status = {"queued": "notStarted", "waiting": "postponed", "running": "inProgress"}.get(run.state, "completed")
     made: Json = {
         "id": run.id,
         "buildNumber": f"{run.created:%Y%m%d}.{run.number}",
-        "status": status,
+        "status": status(run),
         "queueTime": stamp(run.created),
         "lastChangedDate": stamp(run.updated),
         "sourceBranch": f"refs/heads/{run.branch}",
@@ -176,7 +180,7 @@ def build(run: Run, repo: Repo, people: dict[str, User]) -> Json:
     started = run.first("running")
     if started:
         made["startTime"] = stamp(started)
-    if status == "completed":
+    if run.state in RESULTS:
         made |= {"result": RESULTS[run.state], "finishTime": stamp(run.states[-1].at)}
     return made
 

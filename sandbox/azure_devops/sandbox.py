@@ -191,13 +191,15 @@ class AzureDevOpsSandbox(CodeSandbox, AzureSandbox):
         query = ask.call.query
         runs = [(repo, run) for repo in self._in(ask) for run in repo.runs.values()]
         ids, home = query.get("buildIds"), query.get("repositoryId")
-        statuses = query.get("statusFilter", "").split(",")
+        status = query.get("statusFilter", "all")
         if ids:
             wanted = set(ids.split(","))
             runs = [(repo, run) for repo, run in runs if str(run.id) in wanted]
         if home:
             runs = [(repo, run) for repo, run in runs if forms.guid(repo.id) == home]
-        rows = [forms.build(run, repo, self.tracker.users) for repo, run in runs if _is_in(run, statuses)]
+        rows = [
+            forms.build(run, repo, self.tracker.users) for repo, run in runs if status in ("all", forms.status(run))
+        ]
         if query.get("queryOrder") == "finishTimeAscending":
             first, last = query.get("minTime", ""), query.get("maxTime", "9999")
             rows = sorted((r for r in rows if first <= r.get("finishTime", "") <= last), key=lambda r: r["finishTime"])
@@ -298,8 +300,3 @@ def _span(query: Any, first: str, last: str) -> tuple[datetime, datetime]:
 def _within(pull: Pull, by_end: bool, first: datetime, last: datetime) -> bool:
     when = pull.closed if by_end else pull.created
     return when is not None and first <= when <= last
-
-
-def _is_in(run: Run, statuses: Sequence[str]) -> bool:
-    status = {"queued": "notStarted", "waiting": "postponed", "running": "inProgress"}.get(run.state, "completed")
-    return statuses == [""] or status in statuses
