@@ -12,7 +12,7 @@ from connectors.azure_boards import webhook, wiql
 from connectors.azure_boards.client import BoardsClient
 from connectors.azure_boards.config import AzureBoardsConfig
 from connectors.azure_boards.manifest import MANIFEST
-from connectors.azure_boards.mapping import PRIORITIES, Reader, State, moment, person
+from connectors.azure_boards.mapping import PRIORITIES, Reader, State, person
 from connectors.azure_boards.writing import Writer
 from connectors.azure_subscriptions import ServiceHooks
 from connectors.contract import (
@@ -41,6 +41,7 @@ from connectors.contract import (
     Verified,
     Vocabulary,
 )
+from connectors.times import moment
 
 BATCH = 200
 """Most work items of one call."""

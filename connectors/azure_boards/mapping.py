@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from connectors.azure_boards.config import AzureBoardsConfig
-from connectors.azure_boards.text import described
-from connectors.contract import BadPayload, Priority, RemoteTask, RemoteUser, RemoteValue, Status
+from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status
+from connectors.markup.html import from_html
+from connectors.texts import rich
+from connectors.times import moment
 from connectors.words import Words, folded
 
 TITLE = "System.Title"
@@ -27,6 +28,7 @@ MARKER = "scrums-tsk-"
 """How the tag starts that marks a work item as one we created."""
 
 TITLE_LIMIT = 255
+"""Characters of a title."""
 
 STATES = {
     "new": Status.BACKLOG,
@@ -59,7 +61,6 @@ REVIEW_WORDS = ("review", "test")
 PRIORITIES = {"1": Priority.CRITICAL, "2": Priority.HIGH, "3": Priority.MEDIUM, "4": Priority.LOW}
 
 _NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]+)>")
-_LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
 class Identity(msgspec.Struct, rename="camel"):
@@ -136,7 +137,7 @@ class Reader:
             updated_at=moment(fields.changed),
             values={
                 "title": RemoteValue(fields.title, fields.title),
-                "description": described(getattr(fields, self.text_of(fields.type))),
+                "description": rich(from_html(getattr(fields, self.text_of(fields.type)))),
                 "status": self.status(fields.project, fields.type, fields.state),
                 "priority": self.priorities.read(priority) if priority else RemoteValue(Priority.MEDIUM, None),
             },
@@ -181,16 +182,3 @@ def person(identity: Identity | str | None) -> RemoteUser | None:
         address = named["address"] if "@" in named["address"] else None
         return RemoteUser(named["address"], named["name"], address)
     return RemoteUser(identity, identity) if identity else None
-
-
-def moment(text: str) -> datetime:
-    """A time with any number of fraction digits, in UTC. Raises BadPayload."""
-    try:
-        return datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", text)).astimezone(UTC)
-    except ValueError:
-        raise BadPayload(f"Azure sent a time in an unknown form: {text!r}") from None
-
-
-def title(text: str) -> str:
-    """A title as Azure keeps it: one line, at most 255 characters."""
-    return " ".join(text.split())[:TITLE_LIMIT].rstrip()

@@ -17,13 +17,12 @@ from connectors.azure_boards.mapping import (
     STATE,
     TAGS,
     TITLE,
+    TITLE_LIMIT,
     Reader,
     States,
     WorkItem,
-    title,
 )
 from connectors.azure_boards.refusal import problem_of
-from connectors.azure_boards.text import described, to_html
 from connectors.contract import (
     Conflict,
     ConnectorError,
@@ -37,7 +36,9 @@ from connectors.contract import (
     TaskDraft,
     TaskWritten,
 )
+from connectors.markup.html import from_html, to_html
 from connectors.response import Response
+from connectors.texts import one_line, rich
 from connectors.words import folded
 
 TEXTS = {"description": DESCRIPTION, "repro_steps": REPRO_STEPS}
@@ -146,11 +147,11 @@ class Writer:
         ops: dict[str, Op] = {}
         for name, value in changes.items():
             if name == "title":
-                outcome.sent[name] = title(str(value))
+                outcome.sent[name] = one_line(str(value), TITLE_LIMIT)
                 ops[name] = _set(TITLE, outcome.sent[name])
             elif name == "description":
                 html = to_html(str(value))
-                outcome.sent[name] = described(html).there
+                outcome.sent[name] = rich(from_html(html)).there
                 ops[name] = _set(TEXTS[self._reader.text_of(kind)], html)
             elif name == "priority":
                 ops |= self._to_priority(Priority(str(value)), outcome)

@@ -5,16 +5,16 @@ The Structs name only the fields that are used: msgspec skips the rest of an ans
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from connectors.contract import BadPayload, Priority, RemoteTask, RemoteUser, RemoteValue, Status
-from connectors.jira.adf import Node
+from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status
 from connectors.jira.config import JiraConfig
-from connectors.jira.markdown import Markdown, to_markdown
+from connectors.markup.document import Node
+from connectors.markup.markdown import to_markdown
+from connectors.texts import rich
+from connectors.times import epoch_ms, moment
 from connectors.words import Words, folded
 
 FIELDS = (
@@ -38,6 +38,9 @@ MARKER = "scrums-tsk-"
 """How the label starts that marks an issue as one we created."""
 
 SUMMARY_LIMIT = 255
+"""Characters of a summary."""
+
+EMPTY = Node("doc")
 
 
 # --- Jira Cloud REST v3, the parts used ---------------------------------------------------------------
@@ -185,10 +188,6 @@ PRIORITY_NAMES = {
     Priority.LOW: "Low",
 }
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_LOSSY = "lossy:"
-
 
 class Reader:
     """Reads issues under one configuration. Values that recur (statuses, priorities) are made once."""
@@ -209,11 +208,11 @@ class Reader:
             key=issue.key,
             url=f"{self._site}/browse/{issue.key}",
             container=fields.project.key,
-            version=version(updated),
+            version=epoch_ms(updated),
             updated_at=updated,
             values={
                 "title": RemoteValue(fields.summary, fields.summary),
-                "description": description(fields.description),
+                "description": rich(to_markdown(fields.description or EMPTY)),
                 "status": self.status_of(fields),
                 "priority": self.priority(fields.priority),
             },
@@ -257,46 +256,6 @@ class Reader:
         if made is None:
             made = self._made[key] = self._priorities.read(priority.id, priority.name)
         return made
-
-
-def moment(text: str) -> datetime:
-    """A Jira timestamp (`2026-04-28T15:55:26.678+0200`, any offset) in UTC. Raises BadPayload."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise BadPayload(f"Jira sent a time in an unknown form: {text!r}") from None
-
-
-def version(at: datetime) -> int:
-    """Epoch milliseconds, exactly."""
-    return (at - _EPOCH) // _MILLISECOND
-
-
-def description(document: Node | None) -> RemoteValue:
-    """Markdown, and a digest of it with all that markdown could not say: equal for equal documents whatever local
-    ids and key order the server chose."""
-    return RemoteValue("", None) if document is None else described(to_markdown(document))
-
-
-def described(markdown: Markdown) -> RemoteValue:
-    """The description whose canonical form this is."""
-    text, lost = markdown
-    if not text and not lost:
-        return RemoteValue("", None)
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12)
-    for thing in lost:
-        digest.update(b"\0" + thing.encode("utf-8", "surrogatepass"))
-    return RemoteValue(text, f"{_LOSSY if lost else ''}{digest.hexdigest()}")
-
-
-def is_lossy(there: str | None) -> bool:
-    """Whether the vendor's description holds more than our markdown says."""
-    return there is not None and there.startswith(_LOSSY)
-
-
-def summary(title: str) -> str:
-    """A title as a summary: one line, at most 255 characters."""
-    return " ".join(title.split())[:SUMMARY_LIMIT].rstrip()
 
 
 def named(choice: str) -> dict[str, str]:

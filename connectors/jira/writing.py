@@ -25,25 +25,24 @@ from connectors.contract import (
     Transient,
 )
 from connectors.jira import jql
-from connectors.jira.adf import from_markdown
 from connectors.jira.client import ErrorBody, JiraClient
 from connectors.jira.config import JiraConfig
 from connectors.jira.history import SENT_AS, overwritten
 from connectors.jira.mapping import (
     PRIORITY_NAMES,
     PROPERTY,
+    SUMMARY_LIMIT,
     Issue,
     Named,
     Reader,
     Transition,
     VendorStatus,
-    described,
-    is_lossy,
     named,
-    summary,
 )
-from connectors.jira.markdown import canonical
 from connectors.jira.workflow import Way, best_way, next_hop
+from connectors.markup.adf import from_markdown
+from connectors.markup.markdown import canonical
+from connectors.texts import is_lossy, one_line, rich
 from connectors.words import names
 
 log = structlog.get_logger(__name__)
@@ -230,9 +229,9 @@ class Writer:
         fields: dict[str, Any] = {}
         for name, value in changes.items():
             if name == "title":
-                fields["summary"] = outcome.sent[name] = summary(str(value))
+                fields["summary"] = outcome.sent[name] = one_line(str(value), SUMMARY_LIMIT)
             elif name == "description":
-                outcome.sent[name] = described(canonical(str(value))).there
+                outcome.sent[name] = rich(canonical(str(value))).there
                 fields[name] = from_markdown(str(value)) if outcome.sent[name] else None
             elif name == "priority":
                 fields[name] = named(self._priority_name(Priority(str(value))))

@@ -19,7 +19,7 @@ from connectors.contract import (
     TaskChanges,
 )
 from connectors.linear.config import LinearConfig
-from connectors.stored_markdown import described
+from connectors.texts import stored
 from connectors.times import epoch_ms, moment
 from connectors.words import Words, names
 
@@ -153,7 +153,7 @@ class Reader:
         """All five fields; people as their ids."""
         return {
             "title": RemoteValue(issue.title, issue.title),
-            "description": RemoteValue(issue.description or "", described(issue.description or "")),
+            "description": stored(issue.description),
             "status": self.status(issue.state),
             "priority": self.priority(int(issue.priority)),
             "assignee": RemoteValue(None, issue.assignee.id if issue.assignee else None),
@@ -185,7 +185,7 @@ class Reader:
                 number = self._number(Priority(str(value)))
                 edit.input[name], edit.sent[name] = number, self.priority(number).there
             elif name == "description":
-                edit.input[name], edit.sent[name] = value, described(str(value))
+                edit.input[name], edit.sent[name] = value, stored(str(value)).there
             else:
                 said = " ".join(str(value).split()) if name == "title" else getattr(value, "id", None)
                 edit.input[INPUTS[name]] = edit.sent[name] = said

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from connectors.contract import BadPayload, Priority, RemoteUser, Status
 from connectors.linear.config import LinearConfig
 from connectors.linear.mapping import Issue, Nodes, Reader, State, Team, User
-from connectors.stored_markdown import canonical, described
+from connectors.markup.stored import canonical
+from connectors.texts import stored
 
 STATES = [
     State("s1", "Backlog", "backlog", 0),
@@ -150,18 +151,18 @@ def test_a_title_is_one_line():
 
 def test_what_linear_changes_when_it_stores_a_text_is_no_change():
     ours = "# Head  \r\n- a\r\n  + b\r\n\r\n```\r\n- code  \r\n```\r\n"
-    stored = "# Head\n* a\n  * b\n\n```\n- code  \n```"
-    assert described(ours) == described(stored)
-    assert canonical(stored) == "# Head\n- a\n  - b\n\n```\n- code  \n```"
+    kept = "# Head\n* a\n  * b\n\n```\n- code  \n```"
+    assert stored(ours).there == stored(kept).there
+    assert canonical(kept) == "# Head\n- a\n  - b\n\n```\n- code  \n```"
 
 
 @pytest.mark.parametrize("other", ["- a\n- c", "- a - b", "```\n* a\n* b\n```", "*a*\n- b", "- a\n\n- b"])
 def test_another_text_is_a_change(other):
-    assert described("- a\n- b") != described(other)
+    assert stored("- a\n- b").there != stored(other).there
 
 
 def test_an_empty_description_is_none():
-    assert described(" \r\n") is None
+    assert stored(" \r\n").there is None
     assert reader().task(issue()).values["description"] == ("", None)
 
 
