@@ -19,7 +19,6 @@ from connectors.contract import (
     Ignored,
     JsonObject,
     RawDelivery,
-    Reply,
     Secrets,
     Signal,
     Snapshot,
@@ -27,6 +26,8 @@ from connectors.contract import (
     WebhookFacts,
 )
 from connectors.envelope import json_object, text_at
+from connectors.hooks import no_handshake as handshake
+from connectors.hooks import read
 from connectors.linear.config import LinearConfig
 from connectors.linear.mapping import Issue, Reader
 from connectors.signing import hmac_hex
@@ -39,6 +40,8 @@ WEBHOOKS = WebhookFacts(
     headers_kept=("linear-event", "linear-delivery", "linear-timestamp"),
     account="organization_id",
 )
+
+__all__ = ["WEBHOOKS", "account", "handshake", "parse", "verify"]
 
 OLDEST = timedelta(hours=24)
 """Linear's own retries end after seven hours."""
@@ -82,11 +85,6 @@ def _sent_at(body: JsonObject, delivery: RawDelivery) -> datetime:
     return datetime.fromtimestamp(int(told) / 1000, UTC)
 
 
-def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
-    """Linear has none."""
-    return None
-
-
 def account(delivery: RawDelivery) -> str | None:
     """The Linear workspace an app's delivery is about."""
     return text_at(json_object(delivery.body), "organizationId") or None
@@ -103,14 +101,11 @@ def parse(delivery: RawDelivery, config: LinearConfig) -> Sequence[Signal]:
         return [Ignored("revoked", "access was taken from the app; the next call to Linear will tell")]
     if type_ != "Issue" or action not in STATES | {"remove"}:
         return [Ignored("unsupported", f"{type_} {action}")]
-    try:
-        if action in STATES and _is_fresh(delivery, body, config):
-            issue = msgspec.json.decode(delivery.body, type=_Changed).data
-            if not issue.trashed:
-                return [Snapshot(Reader(config).task(issue))]
-        return [Hint(msgspec.json.decode(delivery.body, type=_Touched).data.id)]
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadPayload(f"Linear's {type_} {action} has an unexpected shape: {error}") from None
+    if action in STATES and _is_fresh(delivery, body, config):
+        issue = read(delivery, _Changed, "Linear").data
+        if not issue.trashed:
+            return [Snapshot(Reader(config).task(issue))]
+    return [Hint(read(delivery, _Touched, "Linear").data.id)]
 
 
 def _is_fresh(delivery: RawDelivery, body: JsonObject, config: LinearConfig) -> bool:
