@@ -9,11 +9,12 @@ from urllib.parse import quote
 import msgspec
 
 from connectors.azure_boards.config import AzureBoardsConfig
-from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status
+from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status, VendorValue
 from connectors.markup.html import from_html
+from connectors.reading import marker_in
 from connectors.texts import rich
 from connectors.times import moment
-from connectors.words import Words, folded
+from connectors.words import PriorityWords, StatusWords, as_field, folded
 
 TITLE = "System.Title"
 STATE = "System.State"
@@ -23,9 +24,6 @@ ASSIGNED_TO = "System.AssignedTo"
 PRIORITY = "Microsoft.VSTS.Common.Priority"
 DESCRIPTION = "System.Description"
 REPRO_STEPS = "Microsoft.VSTS.TCM.ReproSteps"
-
-MARKER = "scrums-tsk-"
-"""How the tag starts that marks a work item as one we created."""
 
 TITLE_LIMIT = 255
 """Characters of a title."""
@@ -55,10 +53,15 @@ CATEGORIES = {
 }
 """What any other state means, by the category its type gives it."""
 
-REVIEW_WORDS = ("review", "test")
+IN_A_NAME = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("review", "test")}}
 """In the name of a state of the category InProgress they mean in_review."""
 
-PRIORITIES = {"1": Priority.CRITICAL, "2": Priority.HIGH, "3": Priority.MEDIUM, "4": Priority.LOW}
+PRIORITIES = (
+    ("1", "1", Priority.CRITICAL),
+    ("2", "2", Priority.HIGH),
+    ("3", "3", Priority.MEDIUM),
+    ("4", "4", Priority.LOW),
+)
 
 _NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]+)>")
 
@@ -115,8 +118,8 @@ class Reader:
 
     def __init__(self, config: AzureBoardsConfig, base: str, states: States) -> None:
         self._config, self._base, self._states = config, base, states
-        self._words = Words(STATES, Status.BACKLOG, config.status_map, config.status_out)
-        self.priorities = Words(PRIORITIES, Priority.MEDIUM, config.priority_map, config.priority_out)
+        self.words = StatusWords(CATEGORIES, config, usual=STATES, default=Status.BACKLOG, in_a_name=IN_A_NAME)
+        self.priorities = PriorityWords(PRIORITIES, config)
         self._types = set(map(folded, config.work_item_types))
         self._repro = set(map(folded, config.repro_steps_types))
         # The longest first: an item belongs to the most specific path.
@@ -125,9 +128,9 @@ class Reader:
     def task(self, item: WorkItem) -> RemoteTask:
         """A work item as the engine wants it. Raises BadPayload for a time in another form."""
         fields = item.fields
-        tags = [tag.strip() for tag in fields.tags.split(";")]
         # A whole number in Azure's own processes; another's choice must not make the page unreadable.
-        priority = str(fields.priority or "").removesuffix(".0")
+        number = str(fields.priority or "").removesuffix(".0")
+        priority = as_field(self.priorities.value(number)) if number else RemoteValue(Priority.MEDIUM, None)
         return RemoteTask(
             external_id=str(item.id),
             key=str(item.id),
@@ -138,27 +141,23 @@ class Reader:
             values={
                 "title": RemoteValue(fields.title, fields.title),
                 "description": rich(from_html(getattr(fields, self.text_of(fields.type)))),
-                "status": self.status(fields.project, fields.type, fields.state),
-                "priority": self.priorities.read(priority) if priority else RemoteValue(Priority.MEDIUM, None),
+                "status": as_field(self.status(fields.project, fields.type, fields.state)),
+                "priority": priority,
             },
             assignee=person(fields.assigned_to),
-            create_key=next((tag for tag in tags if tag.startswith(MARKER)), None),
+            create_key=marker_in(tag.strip() for tag in fields.tags.split(";")),
         )
 
-    def status(self, project: str, kind: str, state: str) -> RemoteValue:
+    def status(self, project: str, kind: str, state: str) -> VendorValue:
         """A state of a type: what the config says, what Azure's own states mean, or else its category."""
-        here = self._words.told(state) or STATES.get(folded(state)) or self._by_category(project, kind, state)
-        return RemoteValue(here, f"{state}:{here}")
+        known = self.words.known(state) is not None
+        states = [] if known else self._states(project, kind)
+        category = next((one.category for one in states if one.name == state), "")
+        return self.words.value(state, state, category)
 
     def text_of(self, kind: str) -> str:
         """Which field of ours a type shows as its text."""
         return "repro_steps" if folded(kind) in self._repro else "description"
-
-    def _by_category(self, project: str, kind: str, state: str) -> Status:
-        category = next((one.category for one in self._states(project, kind) if one.name == state), "")
-        here = CATEGORIES.get(category, Status.BACKLOG)
-        reviewed = any(word in folded(state) for word in REVIEW_WORDS)
-        return Status.IN_REVIEW if here is Status.IN_PROGRESS and reviewed else here
 
     def _container(self, fields: Fields) -> str:
         """The mapped path the item is in; where none is, or its type is not synced, one that is not mapped."""
