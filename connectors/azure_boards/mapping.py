@@ -56,12 +56,8 @@ CATEGORIES = {
 IN_A_NAME = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("review", "test")}}
 """In the name of a state of the category InProgress they mean in_review."""
 
-PRIORITIES = (
-    ("1", "1", Priority.CRITICAL),
-    ("2", "2", Priority.HIGH),
-    ("3", "3", Priority.MEDIUM),
-    ("4", "4", Priority.LOW),
-)
+PRIORITIES = {"1": Priority.CRITICAL, "2": Priority.HIGH, "3": Priority.MEDIUM, "4": Priority.LOW}
+"""Azure's number -> ours; they have no other name."""
 
 _NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]+)>")
 
@@ -119,7 +115,7 @@ class Reader:
     def __init__(self, config: AzureBoardsConfig, base: str, states: States) -> None:
         self._config, self._base, self._states = config, base, states
         self.words = StatusWords(CATEGORIES, config, usual=STATES, default=Status.BACKLOG, in_a_name=IN_A_NAME)
-        self.priorities = PriorityWords(PRIORITIES, config)
+        self.priorities = PriorityWords([(number, number, here) for number, here in PRIORITIES.items()], config)
         self._types = set(map(folded, config.work_item_types))
         self._repro = set(map(folded, config.repro_steps_types))
         # The longest first: an item belongs to the most specific path.

@@ -5,6 +5,7 @@ The Structs name only the fields that are used: msgspec skips the rest of an ans
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -13,9 +14,10 @@ from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, S
 from connectors.jira.config import JiraConfig
 from connectors.markup.document import Node
 from connectors.markup.markdown import to_markdown
+from connectors.reading import marker_in
 from connectors.texts import rich
 from connectors.times import epoch_ms, moment
-from connectors.words import Words, folded
+from connectors.words import StatusWords, Words, folded
 
 FIELDS = (
     "summary",
@@ -34,9 +36,6 @@ FIELDS = (
 PROPERTY = "scrums.task"
 """The issue property with our marker: for issues whose create screen has no labels."""
 
-MARKER = "scrums-tsk-"
-"""How the label starts that marks an issue as one we created."""
-
 SUMMARY_LIMIT = 255
 """Characters of a summary."""
 
@@ -46,20 +45,20 @@ EMPTY = Node("doc")
 # --- Jira Cloud REST v3, the parts used ---------------------------------------------------------------
 
 
-class Named(msgspec.Struct, gc=False):
+class Named(msgspec.Struct, gc=False, frozen=True):
     """A priority, a resolution, an issue type."""
 
     id: str
     name: str = ""
 
 
-class StatusCategory(msgspec.Struct, gc=False):
+class StatusCategory(msgspec.Struct, gc=False, frozen=True):
     """`key` is new, indeterminate, done or undefined."""
 
     key: str
 
 
-class VendorStatus(msgspec.Struct, gc=False):
+class VendorStatus(msgspec.Struct, gc=False, frozen=True):
     """A status of a workflow."""
 
     id: str
@@ -168,7 +167,7 @@ CATEGORIES = {
     "indeterminate": Status.IN_PROGRESS,
     "done": Status.DONE,
 }
-REVIEW_WORDS = ("review", "testing")
+IN_A_NAME = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("review", "testing")}}
 """In the name of a status of the category "In Progress" they mean in_review."""
 
 CANCELLED = frozenset({"won't do", "won't fix", "cancelled", "canceled", "duplicate", "declined"})
@@ -194,9 +193,10 @@ class Reader:
 
     def __init__(self, config: JiraConfig) -> None:
         self._site = config.site_url
-        self._statuses = Words({}, Status.BACKLOG, config.status_map, config.status_out, config.told_apart)
+        self._statuses = StatusWords(CATEGORIES, config, default=Status.BACKLOG, in_a_name=IN_A_NAME)
         self._priorities = Words(PRIORITIES, Priority.MEDIUM, config.priority_map, config.priority_out)
-        self._made: dict[tuple[str, str, str, str], RemoteValue] = {}
+        self.status = cache(self._status)
+        self.priority = cache(self._priority)
 
     def task(self, issue: Issue) -> RemoteTask:
         """An issue as the engine wants it. Raises BadPayload for a timestamp in another form."""
@@ -226,36 +226,21 @@ class Reader:
         """The status of an issue."""
         return self.status(fields.status, fields.resolution.name if fields.resolution else "")
 
-    def status(self, status: VendorStatus, resolution: str = "") -> RemoteValue:
-        """A status, which the issue's resolution may turn from done into cancelled. `there` is `id:ours`."""
-        key = (status.id, status.name, status.category.key, resolution)
-        made = self._made.get(key)
-        if made is None:
-            here = self._status(status, resolution)
-            made = self._made[key] = RemoteValue(here.value, f"{status.id}:{here}")
-        return made
+    def _status(self, status: VendorStatus, resolution: str = "") -> RemoteValue:
+        """A status, which the issue's resolution may turn from done into cancelled unless the config's map says what it
+        is. `there` is `id:ours`."""
+        words = (status.id, status.name)
+        here = self._statuses.known(*words) or self._statuses.by_kind(status.name, status.category.key)
+        told = {folded(status.name), folded(resolution)} & CANCELLED
+        if here is Status.DONE and told and self._statuses.mapped(*words) is None:
+            here = Status.CANCELLED
+        return RemoteValue(here.value, f"{status.id}:{here}")
 
-    def _status(self, status: VendorStatus, resolution: str) -> Status:
-        name, category = folded(status.name), CATEGORIES.get(status.category.key, Status.BACKLOG)
-        mapped = self._statuses.mapped(status.id, status.name)
-        if mapped:
-            return mapped
-        written = self._statuses.told(status.id, status.name)
-        if (written or category) is Status.DONE:
-            return Status.CANCELLED if {name, folded(resolution)} & CANCELLED else Status.DONE
-        if category is Status.IN_PROGRESS and any(word in name for word in REVIEW_WORDS):
-            category = Status.IN_REVIEW
-        return written or category
-
-    def priority(self, priority: Named | None) -> RemoteValue:
+    def _priority(self, priority: Named | None) -> RemoteValue:
         """A priority; an issue without one counts as medium. `there` is `id:ours`."""
         if priority is None:
             return RemoteValue(Priority.MEDIUM.value, None)
-        key = ("priority", priority.id, priority.name, "")
-        made = self._made.get(key)
-        if made is None:
-            made = self._made[key] = self._priorities.read(priority.id, priority.name)
-        return made
+        return self._priorities.read(priority.id, priority.name)
 
 
 def named(choice: str) -> dict[str, str]:
@@ -264,9 +249,7 @@ def named(choice: str) -> dict[str, str]:
 
 
 def _marker(issue: Issue) -> str | None:
-    for label in issue.fields.labels:
-        if label.startswith(MARKER):
-            return label
+    """The key in a label, or else in the property."""
     mark = (issue.properties or {}).get(PROPERTY)
     key = mark.get("create_key") if isinstance(mark, dict) else None
-    return key if isinstance(key, str) else None
+    return marker_in([*issue.fields.labels, key])

@@ -13,7 +13,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from connectors.contract import BadPayload, BadSignature, Hint, Ignored, RawDelivery, Secrets, Signal, Verified
+from connectors.hooks import no_handshake as handshake
+from connectors.hooks import read
+from connectors.jira.config import JiraConfig
 from connectors.signing import hmac_hex, jwt_hs256
+
+__all__ = ["SUBSCRIBED", "handshake", "parse", "verify"]
 
 OLDEST = timedelta(hours=24)
 """Jira's own retries end within about 75 minutes; a body older than this is a replay."""
@@ -88,12 +93,9 @@ def _age(delivery: RawDelivery, milliseconds: int) -> timedelta:
         raise BadSignature("the delivery's time makes no sense") from None
 
 
-def parse(delivery: RawDelivery) -> Sequence[Signal]:
+def parse(delivery: RawDelivery, config: JiraConfig) -> Sequence[Signal]:
     """Which issue to read again. Raises BadPayload."""
-    try:
-        body = msgspec.json.decode(delivery.body, type=_Body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadPayload(f"Jira's webhook has an unexpected shape: {error}") from None
+    body = read(delivery, _Body, "Jira")
     if body.webhook_event in IGNORED:
         return [Ignored("property", IGNORED[body.webhook_event])]
     if body.webhook_event not in HINTS:
