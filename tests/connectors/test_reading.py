@@ -99,7 +99,11 @@ def test_a_run_whose_page_is_no_longer_known_begins_anew_and_a_fresh_refusal_is_
         vendor.run(None)
     assert ids(vendor.run(first.cursor | {"token": "8"})) == [8, 9]
     vendor.lost = {"8"}
-    assert ids(vendor.run(first.cursor | {"token": "8"})) == list(range(10))
+    anew = vendor.run(first.cursor | {"token": "8", "high": "2030-01-01T00:00:00.000Z"})
+    assert ids(anew) == list(range(10))
+    assert anew[-1].cursor["since"] == "2026-05-04T00:09:00.000Z"
+    with pytest.raises(Rejected):
+        vendor.run(first.cursor | {"token": "5"})
     vendor.lost = {"8", None}
     with pytest.raises(Rejected):
         vendor.run(first.cursor | {"token": "8"})
