@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,10 +32,10 @@ class RestClient:
     def __init__(self, http: HttpClient, base: str, authorization: Callable[[], str]) -> None:
         self.http, self._base, self._authorization = http, base, authorization
 
-    def call(self, method: str, path: str, **more: Any) -> Response:
+    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
         """One call; `more` is as in `HttpClient.request`."""
-        headers = {"Authorization": self._authorization()}
-        return self.http.request(method, self._base + path, headers=headers, **more)
+        own = {"Authorization": self._authorization(), **(headers or {})}
+        return self.http.request(method, self._base + path, headers=own, **more)
 
     def get(self, path: str, shape: type[T], at: str | None = None, **more: Any) -> T:
         """What is there, in this shape; only the member `at` of it, where that is named."""

@@ -6,7 +6,7 @@ through the same client: its own retries would post twice after a cut connection
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -180,9 +180,10 @@ class JiraClient(RestClient):
             return self._config.site_url
         return f"{self._api}/ex/jira/{self._credentials.cloud_id or self.site.id}"
 
-    def call(self, method: str, path: str, **more: Any) -> Response:
+    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
         """One call of the REST API, or of another that the path names."""
-        return super().call(method, f"{self.base}{path if path.startswith(_REST) else _API + path}", **more)
+        place = path if path.startswith(_REST) else _API + path
+        return super().call(method, self.base + place, headers=headers, **more)
 
     def myself(self) -> Myself:
         """Who the credentials speak for."""

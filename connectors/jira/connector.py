@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -33,6 +33,7 @@ from connectors.jira.config import BasicCredentials, OAuthCredentials
 from connectors.jira.manifest import MANIFEST, SCOPES
 from connectors.jira.writing import Writer
 from connectors.reading import Listed, Sight, batches, changed, fetched, pages
+from connectors.times import at_ms
 
 BULK = 100
 """Most issues of one bulk fetch."""
@@ -193,7 +194,7 @@ class JiraConnector(Writer):
         for hook in self._client.webhooks():
             if str(hook.id) in subscription.external_ids and hook.url == url and hook.jql_filter == self._mine:
                 expires = self._client.refresh_webhook(hook.id)
-                return Subscription((str(hook.id),), datetime.fromtimestamp(expires / 1000, UTC))
+                return Subscription((str(hook.id),), at_ms(expires))
         return None
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -206,5 +207,4 @@ class JiraConnector(Writer):
 
 
 def _subscription(hook: Webhook) -> Subscription:
-    expires = None if hook.expiration_date is None else datetime.fromtimestamp(int(hook.expiration_date) / 1000, UTC)
-    return Subscription((str(hook.id),), expires)
+    return Subscription((str(hook.id),), None if hook.expiration_date is None else at_ms(hook.expiration_date))

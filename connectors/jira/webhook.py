@@ -8,7 +8,7 @@ come late or out of order, so the issue is always read again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -17,6 +17,7 @@ from connectors.hooks import no_handshake as handshake
 from connectors.hooks import read
 from connectors.jira.config import JiraConfig
 from connectors.signing import hmac_hex, jwt_hs256
+from connectors.times import at_ms
 
 __all__ = ["SUBSCRIBED", "handshake", "parse", "verify"]
 
@@ -66,8 +67,10 @@ def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
     else:
         _check_token(delivery, secrets)
     envelope = _envelope(delivery.body)
-    if envelope.timestamp is not None and _age(delivery, envelope.timestamp) > OLDEST:
-        raise BadSignature("the delivery is more than a day old")
+    if envelope.timestamp is not None:
+        sent = at_ms(envelope.timestamp)
+        if sent is None or delivery.received_at - sent > OLDEST:
+            raise BadSignature("the delivery is more than a day old, or its time makes no sense")
     return Verified(delivery.headers.get("x-atlassian-webhook-identifier") or None, envelope.webhook_event or "unknown")
 
 
@@ -84,13 +87,6 @@ def _envelope(body: bytes) -> _Envelope:
         return msgspec.json.decode(body, type=_Envelope)
     except (msgspec.DecodeError, RecursionError):
         return _Envelope()  # believed, and `parse` will say what is wrong with it
-
-
-def _age(delivery: RawDelivery, milliseconds: int) -> timedelta:
-    try:
-        return delivery.received_at - datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        raise BadSignature("the delivery's time makes no sense") from None
 
 
 def parse(delivery: RawDelivery, config: JiraConfig) -> Sequence[Signal]:

@@ -8,7 +8,7 @@ is a replay.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -31,6 +31,7 @@ from connectors.hooks import read
 from connectors.linear.config import LinearConfig
 from connectors.linear.mapping import Issue, Reader
 from connectors.signing import hmac_hex
+from connectors.times import at_ms
 
 WEBHOOKS = WebhookFacts(
     rejection=401,
@@ -80,9 +81,10 @@ def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
 def _sent_at(body: JsonObject, delivery: RawDelivery) -> datetime:
     """The signed time in the body; the header's, which is not signed, only where the body has none."""
     told = text_at(body, "webhookTimestamp") or delivery.headers.get("linear-timestamp", "")
-    if not (told.isascii() and told.isdigit() and len(told) <= 14):
+    at = at_ms(told)
+    if at is None:
         raise BadSignature("the delivery names no usable time")
-    return datetime.fromtimestamp(int(told) / 1000, UTC)
+    return at
 
 
 def account(delivery: RawDelivery) -> str | None:
@@ -110,8 +112,5 @@ def parse(delivery: RawDelivery, config: LinearConfig) -> Sequence[Signal]:
 
 def _is_fresh(delivery: RawDelivery, body: JsonObject, config: LinearConfig) -> bool:
     """Whether the signed time is near; a body without one is late, for all we know."""
-    sent = text_at(body, "webhookTimestamp")
-    if not (sent.isascii() and sent.isdigit() and len(sent) <= 14):
-        return False
-    age = delivery.received_at - datetime.fromtimestamp(int(sent) / 1000, UTC)
-    return abs(age) <= timedelta(seconds=config.max_skew_seconds)
+    sent = at_ms(text_at(body, "webhookTimestamp"))
+    return sent is not None and abs(delivery.received_at - sent) <= timedelta(seconds=config.max_skew_seconds)

@@ -7,7 +7,7 @@ import pytest
 from connectors.contract import BadPayload
 from connectors.markup.markdown import Markdown
 from connectors.texts import described, is_lossy, one_line, rich, stored, titled
-from connectors.times import moment
+from connectors.times import at_ms, epoch_ms, moment
 
 
 def test_a_title_is_one_line_and_a_long_one_is_known_by_its_digest():
@@ -49,3 +49,11 @@ def test_times_are_read_with_any_offset_and_number_of_digits(text):
 def test_a_time_without_an_offset_is_none():
     with pytest.raises(BadPayload):
         moment("2026-01-01T00:00:00")
+
+
+def test_milliseconds_are_read_exactly_as_number_or_digits_and_nothing_else_is_a_time():
+    told = 1777384526679
+    at = at_ms(told)
+    assert at is not None
+    assert (epoch_ms(at), at_ms(str(told))) == (told, at)
+    assert [at_ms(odd) for odd in ("", "-1", -1, "1.5", "²", "9" * 15, 10**15)] == [None] * 7
