@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,7 +15,8 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from pydantic import Field, SecretStr
 
-from connectors.contract import AuthFailed, ConsentPending, Context, Credentials, CredentialsModel, OAuthFacts
+from connectors.contract import AuthFailed, Context, Credentials, CredentialsModel, OAuthFacts
+from connectors.credentials import OAuthTokens
 from connectors.response import Response, plain_words
 
 API_VERSION = "7.1"
@@ -56,14 +56,8 @@ class PatCredentials(Credentials):
     personal_access_token: SecretStr = Field(min_length=1)
 
 
-class OAuthCredentials(Credentials):
-    """Microsoft Entra, authorization code. All but the app's own two are filled in by the consent flow."""
-
-    client_id: str | None = None
-    client_secret: SecretStr | None = None
-    access_token: SecretStr | None = None
-    refresh_token: SecretStr | None = None
-    expires_at: datetime | None = None
+class OAuthCredentials(OAuthTokens):
+    """Microsoft Entra, authorization code."""
 
 
 class ServicePrincipal(Credentials):
@@ -154,9 +148,7 @@ class AzureClient:
             return "Basic " + b64encode(pair.encode()).decode()
         if isinstance(self._credentials, ServicePrincipal):
             return f"Bearer {self._own_token(self._credentials)}"
-        if self._credentials.access_token is None:
-            raise ConsentPending("Nobody has consented yet: open this integration's authorization page and accept.")
-        return f"Bearer {self._credentials.access_token.get_secret_value()}"
+        return self._credentials.authorization()
 
     def _own_token(self, principal: ServicePrincipal) -> str:
         """A token of the app's own. Raises AuthFailed."""

@@ -7,7 +7,7 @@ has; so each carries a digest of it, by which one that needs nothing is known.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -16,8 +16,8 @@ import msgspec
 from pydantic import SecretStr
 
 from connectors.azure import AzureClient
-from connectors.azure_hooks import USER
-from connectors.contract import Forbidden, Missed, RawDelivery, Subscription
+from connectors.azure_hooks import USER, handshake, verify
+from connectors.contract import Forbidden, Missed, NotFound, RawDelivery, Subscription
 
 ENABLED = "enabled"
 
@@ -189,6 +189,37 @@ class ServiceHooks:
                 "detailedMessagesToSend": "none",
             },
         }
+
+
+class Subscribed:
+    """What a connector with service hooks of Azure's inherits: WebhookReceiver's checks, WebhookSubscriber and
+    DeliveryLog. Its constructor sets `hooks`, and `now` to the context's."""
+
+    hooks: ServiceHooks
+    now: Callable[[], datetime]
+
+    verify = staticmethod(verify)
+    handshake = staticmethod(handshake)
+
+    def subscribe(self, url: str, secret: SecretStr) -> Subscription:
+        """One for each event of each project; what is registered for the address is adopted."""
+        return self.hooks.subscribe(url, secret)
+
+    def renew(self, subscription: Subscription, url: str) -> Subscription | None:
+        """None when Azure lost or disabled one of them."""
+        return self.hooks.renew(subscription, url)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Remove them."""
+        self.hooks.unsubscribe(subscription)
+
+    def missed(self, since: datetime) -> Iterator[Sequence[Missed]]:
+        """What Azure could not deliver since then."""
+        return self.hooks.missed(since, self.now())
+
+    def redeliver(self, missed: Missed) -> None:
+        """Azure's log holds all it can tell, and sends nothing again."""
+        raise NotFound(f"Azure does not have the delivery {missed.ref} any more.")
 
 
 def _marked(secret: SecretStr) -> str:

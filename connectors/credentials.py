@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import datetime
 
 from pydantic import Field, SecretStr
@@ -34,3 +35,15 @@ class ApiToken(Credentials):
     def authorization(self) -> str:
         """The `Authorization` header."""
         return self.api_token.get_secret_value()
+
+
+class EmailToken(Credentials):
+    """An API token and the email of the account it belongs to, as Atlassian has them."""
+
+    email: str = Field(min_length=3)
+    api_token: SecretStr = Field(min_length=1)
+
+    def authorization(self) -> str:
+        """The `Authorization` header."""
+        pair = f"{self.email}:{self.api_token.get_secret_value()}"
+        return "Basic " + b64encode(pair.encode()).decode()

@@ -26,6 +26,14 @@ def epoch_ms(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND
 
 
+def at_ms(told: int | str) -> datetime | None:
+    """The moment of epoch milliseconds, as a number or as digits; None for what is no time, or one far from ours."""
+    digits = str(told)
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 14):
+        return None
+    return _EPOCH + int(digits) * _MILLISECOND
+
+
 def iso_ms(at: datetime) -> str:
     """`2026-01-01T00:00:00.000Z`."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -62,9 +62,13 @@ class Words(Generic[T]):
         """What the config's map says it means."""
         return _first(self._read, words)
 
+    def known(self, *words: str) -> T | None:
+        """What a thing means by its words alone: by the config, or usually."""
+        return self.told(*words) or _first(self._usual, words)
+
     def here(self, *words: str) -> T:
         """What a thing means."""
-        return self.told(*words) or _first(self._usual, words) or self._default
+        return self.known(*words) or self._default
 
     def there(self, value: str) -> str | None:
         """The vendor's word to write for a value of ours; None when no word means it."""
@@ -78,6 +82,14 @@ class Words(Generic[T]):
     def values(self) -> list[VendorValue]:
         """The usual words and what each means, for the `Vocabulary` of a vendor that has the same ones everywhere."""
         return [VendorValue(word, word, self.here(word).value) for word in self._words]
+
+    def choose(self, value: str, choices: Sequence[VendorValue]) -> VendorValue | None:
+        """Of the things an item can have, in their order, the one to write: the configured one if it is among them,
+        else the first that means the value; None where none does."""
+        word = self._written.get(value)
+        configured = (one for one in choices if word is not None and names(word, one.name, one.id))
+        meant = (one for one in choices if one.here == value)
+        return next(configured, None) or next(meant, None)
 
 
 def _first(known: Mapping[str, T], words: Sequence[str]) -> T | None:
@@ -129,27 +141,56 @@ IN_A_NAME: Mapping[Status, Mapping[Status, Sequence[str]]] = {
 class StatusWords(Words[Status]):
     """The statuses of vendors that sort them into kinds, such as open, started, closed.
 
-    kinds  the vendor's kind -> ours; what is of any other is in progress
+    kinds      the vendor's kind -> ours
+    usual      names that mean something whatever their kind
+    default    what is of any other kind
+    in_a_name  see IN_A_NAME
     """
 
-    def __init__(self, kinds: Mapping[str, Status], config: TaskSyncConfig) -> None:
-        super().__init__({}, Status.IN_PROGRESS, config.status_map, config.status_out, config.told_apart)
-        self._kinds = kinds
+    def __init__(
+        self,
+        kinds: Mapping[str, Status],
+        config: TaskSyncConfig,
+        *,
+        usual: Mapping[str, Status] | None = None,
+        default: Status = Status.IN_PROGRESS,
+        in_a_name: Mapping[Status, Mapping[Status, Sequence[str]]] = IN_A_NAME,
+    ) -> None:
+        super().__init__(usual or {}, default, config.status_map, config.status_out, config.told_apart)
+        self._kinds, self._in_a_name = kinds, in_a_name
 
     def value(self, id_: str, name: str, kind: str) -> VendorValue:
         """A status and what it means."""
-        here = self.told(name, id_) or self._by_kind(folded(name), kind)
-        return VendorValue(id_, name, here.value)
+        return VendorValue(id_, name, (self.known(name, id_) or self.by_kind(name, kind)).value)
 
-    def _by_kind(self, name: str, kind: str) -> Status:
-        here = self._kinds.get(kind, Status.IN_PROGRESS)
-        others = IN_A_NAME.get(here, {}).items()
-        return next((other for other, words in others if any(word in name for word in words)), here)
+    def by_kind(self, name: str, kind: str) -> Status:
+        """What a status means where nothing else says it: its kind, or a word in its name."""
+        here = self._kinds.get(kind, self._default)
+        others = self._in_a_name.get(here, {}).items()
+        return next((other for other, words in others if any(word in folded(name) for word in words)), here)
 
-    def choose(self, value: Status, statuses: Sequence[VendorValue]) -> VendorValue | None:
-        """Of the statuses an item can have, in their order, the one to write: the configured one if it is among them,
-        else the first that means the value; None where none does."""
-        word = self._written.get(value)
-        configured = [status for status in statuses if word is not None and names(word, status.name, status.id)]
-        meant = [status for status in statuses if status.here == value]
-        return next(iter([*configured, *meant]), None)
+
+class PriorityWords(Words[Priority]):
+    """The priorities of vendors that have the same ones everywhere; one nobody knows is medium.
+
+    rows  (id, name, ours) of each; of several that mean the same the first is written
+    """
+
+    def __init__(self, rows: Sequence[tuple[str, str, Priority]], config: TaskSyncConfig) -> None:
+        usual = {id_: here for id_, _, here in rows}
+        super().__init__(usual, Priority.MEDIUM, config.priority_map, config.priority_out)
+        self._names = {id_: name for id_, name, _ in rows}
+
+    def value(self, id_: str) -> VendorValue:
+        """A priority and what it means."""
+        name = self._names.get(id_, id_)
+        return VendorValue(id_, name, self.here(id_, name).value)
+
+    def values(self) -> list[VendorValue]:
+        """All there are, in their order."""
+        return [self.value(id_) for id_ in self._names]
+
+
+def as_field(value: VendorValue) -> RemoteValue:
+    """A status or priority as a field of an item: `there` is `id:ours`: it changes whenever its meaning does."""
+    return RemoteValue(value.here, f"{value.id}:{value.here}")

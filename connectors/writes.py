@@ -1,12 +1,35 @@
-"""What connectors share about a write: what differs, what was sent, and what was refused."""
+"""What connectors share about a write: what differs, what was sent, what was refused, and what it replaced."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from connectors.contract import Conflict, Expected, Refusal, RemoteTask, RemoteUser, TaskChanges, TaskWritten
+from connectors.contract import (
+    Conflict,
+    Expected,
+    Refusal,
+    Rejected,
+    RemoteTask,
+    RemoteUser,
+    RemoteValue,
+    TaskChanges,
+    TaskDraft,
+    TaskWritten,
+    VendorValue,
+)
+from connectors.words import Words
+
+T = TypeVar("T")
+
+
+class FieldsRefused(Rejected):
+    """The vendor took nothing of a write, for what is in `fields`: its name of a field -> its words about it."""
+
+    def __init__(self, text: str, fields: Mapping[str, str], field: str | None = None) -> None:
+        super().__init__(text, field)
+        self.fields = fields
 
 
 @dataclass
@@ -16,20 +39,80 @@ class Write:
     body: dict[str, Any] = field(default_factory=dict)
     sent: dict[str, str | None] = field(default_factory=dict)
     refused: dict[str, Refusal] = field(default_factory=dict)
+    theirs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Our field -> the names in the body it is written as."""
 
     def send(self, name: str, there: str | None, fields: Mapping[str, Any]) -> None:
         """Write one of our fields as these of the vendor's; `there` is what it then reads as."""
         self.body.update(fields)
         self.sent[name] = there
+        self.theirs[name] = tuple(fields)
 
     def refuse(self, name: str, code: str, text: str) -> None:
         """One of our fields can't be written: why, and what an operator can do."""
         self.sent.pop(name, None)
+        for their in self.theirs.pop(name, ()):
+            self.body.pop(their, None)
         self.refused[name] = Refusal(code, text)
 
-    def done(self, remote: RemoteTask) -> TaskWritten:
+    def done(self, remote: RemoteTask, overwrote: Mapping[str, RemoteValue] | None = None) -> TaskWritten:
         """What came of it, given the item as it is now."""
-        return TaskWritten(remote, self.sent, self.refused)
+        return TaskWritten(remote, self.sent, self.refused, overwrote or {})
+
+    def choose(
+        self, name: str, words: Words[Any], value: str, choices: Sequence[VendorValue], where: str
+    ) -> VendorValue | None:
+        """The status or priority to write for a value; None, and a refusal, where none of this place means it."""
+        chosen = words.choose(value, choices)
+        if chosen is None:
+            there_are = ", ".join(one.name for one in choices) or "none"
+            text = f"No {name} of {where} means {value}; there are: {there_are}. Add one, or map one to it: name it in "
+            self.refuse(name, "no_path", f"{text}{name}_map or {name}_out.")
+        return chosen
+
+    def leave_out(self, error: FieldsRefused, hints: Mapping[str, str], needed: Collection[str] = ()) -> None:
+        """Take back what the vendor refuses, for the write to be sent again. Raises Rejected where that is nothing of
+        ours, or what is needed."""
+        found = {
+            ours: [error.fields[name] for name in names if name in error.fields] for ours, names in self.theirs.items()
+        }
+        refused = {ours: words[0] for ours, words in found.items() if words}
+        if not refused or refused.keys() & set(needed):
+            raise Rejected(error.text, next(iter(refused), None)) from None
+        for ours, words in refused.items():
+            code = "needs_human" if ours == "status" else "field_refused"
+            self.refuse(ours, code, f"{words} {hints.get(ours, '')}".strip())
+
+
+def taken(send: Callable[[], T], write: Write, hints: Mapping[str, str], needed: Collection[str] = ()) -> T | None:
+    """What `send`, which sends the body of a write, brings back. Our fields that it refuses by FieldsRefused are left
+    out, and the rest is sent again: a refusal has changed nothing. None when nothing of ours is left to send.
+
+    hints   our field -> what an operator can do about a refusal
+    needed  our fields without which the rest makes no sense
+    """
+    while write.theirs:
+        try:
+            return send()
+        except FieldsRefused as error:
+            write.leave_out(error, hints, needed)
+    return None
+
+
+def drafted(draft: TaskDraft, *besides: str) -> dict[str, Any]:
+    """What a draft sets: title, priority (what the vendor would choose is not ours) and the fields named besides.
+    Nothing for what is empty: the field may not be on the vendor's screen."""
+    filled = [name for name in ("description", "assignee") if str(getattr(draft, name) or "").strip()]
+    wanted = {"title", "priority", *besides, *filled}
+    return {name: value for name, value in draft.changes().items() if name in wanted}
+
+
+def replaced(
+    before: Mapping[str, RemoteValue], sent: Mapping[str, str | None], expected: Expected
+) -> dict[str, RemoteValue]:
+    """Of the values before a write those that it replaced without knowing; for `TaskWritten.overwrote`."""
+    known = sent.keys() & expected.there.keys()
+    return {name: before[name] for name in known if before[name].there not in (expected.there[name], sent[name])}
 
 
 def differing(

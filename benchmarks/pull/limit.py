@@ -269,8 +269,8 @@ def _with_plain_text() -> Reading:
 
 
 def _with_our_markdown() -> Reading:
-    from connectors.jira.adf import Node as FullNode
-    from connectors.jira.markdown import to_markdown
+    from connectors.markup.document import Node as FullNode
+    from connectors.markup.markdown import to_markdown
 
     return msgspec.json.Decoder(Page[FullNode]).decode, lambda document: to_markdown(document).text
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from connectors.azure import AzureClient, part
 from connectors.azure_boards.mapping import FIELDS, Identity, State, WorkItem
 from connectors.azure_boards.refusal import problem_of
-from connectors.contract import Rejected
-from connectors.response import Response
+from connectors.contract import Conflict, Rejected
+from connectors.reading import pages
+from connectors.rest import member
+from connectors.writes import FieldsRefused
+
+T = TypeVar("T")
 
 TOO_MANY = "VS402337"
 """Azure's word for a query that finds more than it gives (20,000)."""
@@ -22,52 +26,35 @@ PEOPLE = 100
 Patch = Sequence[Mapping[str, Any]]
 
 
-class Found(msgspec.Struct):
-    """What a query found: ids in its order."""
+class Id(msgspec.Struct):
+    """A work item of which only the id is told."""
 
-    ids: list[int]
-    as_of: str
-
-
-class _Reference(msgspec.Struct):
     id: int
 
 
-class _QueryResult(msgspec.Struct, rename="camel"):
+class Named(msgspec.Struct):
+    """A type (by its name) or a team (by its id)."""
+
+    name: str = ""
+    id: str = ""
+
+
+class Found(msgspec.Struct, rename="camel"):
+    """What a query found, in its order."""
+
     as_of: str
-    work_items: list[_Reference] = []
+    work_items: list[Id] = []
+
+    @property
+    def ids(self) -> list[int]:
+        """Their ids."""
+        return [item.id for item in self.work_items]
 
 
-class _WorkItems(msgspec.Struct):
-    value: list[WorkItem | None]
+class Member(msgspec.Struct):
+    """Somebody in a team."""
 
-
-class _States(msgspec.Struct):
-    value: list[State]
-
-
-class _Named(msgspec.Struct):
-    name: str
-
-
-class _Types(msgspec.Struct):
-    value: list[_Named]
-
-
-class _Team(msgspec.Struct):
-    id: str
-
-
-class _Teams(msgspec.Struct):
-    value: list[_Team]
-
-
-class _Member(msgspec.Struct):
     identity: Identity
-
-
-class _Members(msgspec.Struct):
-    value: list[_Member]
 
 
 class BoardsClient(AzureClient):
@@ -79,8 +66,7 @@ class BoardsClient(AzureClient):
         params = {"timePrecision": "true"}
         response = self.call("POST", "_apis/wit/wiql", params=params, json={"query": wiql}, allow=(400,))
         if response.status == 200:
-            result = response.decode(_QueryResult)
-            return Found([item.id for item in result.work_items], result.as_of)
+            return response.decode(Found)
         problem = problem_of(response)
         if problem.says(TOO_MANY):
             return None
@@ -89,8 +75,8 @@ class BoardsClient(AzureClient):
     def items(self, ids: Sequence[int]) -> list[WorkItem]:
         """Up to 200 work items; those that can't be read are left out."""
         body = {"ids": list(ids), "fields": FIELDS, "errorPolicy": "omit"}
-        found = self.call("POST", "_apis/wit/workitemsbatch", json=body).decode(_WorkItems).value
-        return [item for item in found if item is not None]
+        response = self.call("POST", "_apis/wit/workitemsbatch", json=body)
+        return [item for item in member(response, "value", list[WorkItem | None]) if item is not None]
 
     def item(self, item_id: str) -> WorkItem:
         """One work item. Raises NotFound."""
@@ -100,37 +86,50 @@ class BoardsClient(AzureClient):
         """Whether a work item was deleted and can be brought back."""
         return self.call("GET", f"_apis/wit/recyclebin/{part(item_id)}", allow=(404,)).status == 200
 
-    def create(self, project: str, kind: str, patch: Patch) -> Response:
-        """Make a work item; a 400 has made nothing."""
-        return self.call("POST", f"{part(project)}/_apis/wit/workitems/${part(kind)}", patch=patch, allow=(400,))
+    def create(self, project: str, kind: str, patch: Patch) -> WorkItem:
+        """Make a work item. Raises FieldsRefused."""
+        return self._patched("POST", f"{part(project)}/_apis/wit/workitems/${part(kind)}", patch)
 
-    def update(self, item_id: str, patch: Patch) -> Response:
-        """Change a work item: all of the patch, or, with a 400, nothing. Raises Conflict when a test in it fails."""
-        return self.call("PATCH", f"_apis/wit/workitems/{part(item_id)}", patch=patch, allow=(400,))
+    def update(self, item_id: str, patch: Patch) -> WorkItem:
+        """Change a work item: all of the patch or nothing. Raises Conflict when a test in it fails, FieldsRefused."""
+        return self._patched("PATCH", f"_apis/wit/workitems/{part(item_id)}", patch)
+
+    def _patched(self, method: str, path: str, patch: Patch) -> WorkItem:
+        response = self.call(method, path, patch=patch, allow=(400,))
+        if response.status != 400:
+            return response.decode(WorkItem)
+        problem = problem_of(response)
+        text = self.http.redact(problem.text)
+        if problem.is_a_race:
+            raise Conflict(text)
+        raise FieldsRefused(
+            f"Azure did not take the change: {text}", dict.fromkeys(problem.fields, f"Azure says: {text}")
+        )
 
     def states(self, project: str, kind: str) -> list[State]:
         """The states of a type, in order."""
-        path = f"{part(project)}/_apis/wit/workitemtypes/{part(kind)}/states"
-        return self.call("GET", path).decode(_States).value
+        return self._rows(f"{part(project)}/_apis/wit/workitemtypes/{part(kind)}/states", State)
 
     def types(self, project: str) -> list[str]:
         """The names of a project's types."""
-        found = self.call("GET", f"{part(project)}/_apis/wit/workitemtypes").decode(_Types)
-        return [kind.name for kind in found.value]
+        return [kind.name for kind in self._rows(f"{part(project)}/_apis/wit/workitemtypes", Named)]
 
     def members(self, project: str) -> Iterator[Identity]:
         """The people of a project's teams, who may come more than once."""
-        for team in self._turned(f"_apis/projects/{part(project)}/teams", _Teams):
-            path = f"_apis/projects/{part(project)}/teams/{part(team.id)}/members"
-            for member in self._turned(path, _Members):
-                yield member.identity
+        teams = f"_apis/projects/{part(project)}/teams"
+        for team in self._turned(teams, Named):
+            for one in self._turned(f"{teams}/{part(team.id)}/members", Member):
+                yield one.identity
 
-    def _turned(self, path: str, type_: Any) -> Iterator[Any]:
+    def _turned(self, path: str, row: type[T]) -> Iterator[T]:
         """All rows of a list that is paged by number."""
-        skip = 0
-        while True:
-            rows = self.call("GET", path, params={"$top": PEOPLE, "$skip": skip}).decode(type_).value
+
+        def ask(skip: int) -> list[T]:
+            return self._rows(path, row, {"$top": PEOPLE, "$skip": skip})
+
+        for rows in pages(ask, 0, lambda rows, skip: None if len(rows) < PEOPLE else skip + len(rows)):
             yield from rows
-            if len(rows) < PEOPLE:
-                return
-            skip += len(rows)
+
+    def _rows(self, path: str, row: type[T], params: Mapping[str, str | int] | None = None) -> list[T]:
+        # The shape is made at run time, of the caller's row: no checker can follow that.
+        return member(self.call("GET", path, params=params), "value", list[row])  # type: ignore[valid-type]

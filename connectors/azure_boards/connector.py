@@ -1,46 +1,31 @@
-"""The Azure Boards connector: reading, people, webhooks. What it writes is in `writing`."""
+"""The Azure Boards connector: reading and people. What it writes is in `writing`, its webhooks are all of Azure's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, NamedTuple
 
-from pydantic import SecretStr
-
 from connectors.azure_boards import webhook, wiql
-from connectors.azure_boards.client import BoardsClient
-from connectors.azure_boards.config import AzureBoardsConfig
 from connectors.azure_boards.manifest import MANIFEST
-from connectors.azure_boards.mapping import PRIORITIES, Reader, State, moment, person
+from connectors.azure_boards.mapping import person
 from connectors.azure_boards.writing import Writer
-from connectors.azure_subscriptions import ServiceHooks
+from connectors.azure_subscriptions import ServiceHooks, Subscribed
 from connectors.contract import (
     Account,
     BadPayload,
     Context,
     Cursor,
-    Expected,
     Gone,
     GoneReason,
     Manifest,
-    Missed,
-    NotFound,
-    RawDelivery,
     RemoteTask,
     RemoteUser,
-    Reply,
-    Secrets,
-    Signal,
-    Subscription,
-    TaskChanges,
-    TaskDraft,
     TaskPage,
-    TaskWritten,
-    VendorValue,
-    Verified,
     Vocabulary,
 )
+from connectors.reading import batches
+from connectors.times import moment
 
 BATCH = 200
 """Most work items of one call."""
@@ -57,37 +42,22 @@ class _Window(NamedTuple):
     last: bool
 
 
-class AzureBoardsConnector:
+class AzureBoardsConnector(Writer, Subscribed):
     """Azure Boards, for one integration."""
 
     manifest: ClassVar[Manifest] = MANIFEST
 
     def __init__(self, context: Context) -> None:
-        self._config: AzureBoardsConfig = context.config
-        self._now = context.now
-        self._client = BoardsClient(context, self._config.organization)
-        self._known_states: dict[tuple[str, str], list[State]] = {}
-        base = f"{context.endpoints['api'].rstrip('/')}/{self._config.organization}"
-        self._reader = Reader(self._config, base, self._states)
-        self._writer = Writer(self._config, self._client, self._reader, self._states)
+        super().__init__(context)
+        self.now = context.now
         self._areas = sorted({project.external for project in self._config.projects})
         self._mine = wiql.items(self._areas, self._config.work_item_types)
-        self._hooks = ServiceHooks(self._client, sorted(set(map(_project, self._areas))), webhook.SUBSCRIBED)
+        self.hooks = ServiceHooks(self._client, sorted(set(map(_project, self._areas))), webhook.SUBSCRIBED)
 
     def check(self) -> Account:
         """Whose credentials they are. Raises AuthFailed, ConsentPending, Forbidden, RateLimited, Transient."""
         me = self._client.me()
         return Account(f"{self._config.organization.lower()}/{me.id}", me.provider_display_name or me.id)
-
-    def _states(self, project: str, kind: str) -> list[State]:
-        """The states of a type, asked for once; none of a type that was taken away while work items of it are left,
-        which must not keep others from being read."""
-        if (project, kind) not in self._known_states:
-            try:
-                self._known_states[project, kind] = self._client.states(project, kind)
-            except NotFound:
-                self._known_states[project, kind] = []
-        return self._known_states[project, kind]
 
     # --- TaskSource ---------------------------------------------------------------------------------
 
@@ -108,7 +78,7 @@ class AzureBoardsConnector:
         for window in self._windows(self._changed_since(state["since"]), after):
             as_of = as_of or window.as_of
             total = len(window.ids) if window.last and state["since"] is None and not after else None
-            for batch in _batches(window.ids):
+            for batch in batches(window.ids, BATCH):
                 after = batch[-1]
                 carry_on = {**state, "after": after, "as_of": as_of}
                 yield TaskPage(self._read(batch), carry_on, total)
@@ -137,9 +107,8 @@ class AzureBoardsConnector:
 
     def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
         """The work items now. What can't be read is proven deleted by the recycle bin, and else only unreachable."""
-        found: dict[str, RemoteTask | Gone] = {}
-        for batch in _batches(ids):
-            found |= {task.external_id: task for task in self._read(list(map(int, batch)))}
+        known = [task for batch in batches(ids, BATCH) for task in self._read(list(map(int, batch)))]
+        found = {task.external_id: task for task in known}
         return {item_id: found.get(item_id) or self._gone(item_id) for item_id in ids}
 
     def _gone(self, item_id: str) -> Gone:
@@ -153,82 +122,35 @@ class AzureBoardsConnector:
         for window in self._windows(self._mine):
             yield [str(item_id) for item_id in window.ids]
 
-    # --- TaskSink: see writing ----------------------------------------------------------------------
-
-    def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
-        """One POST that leaves the key as a tag."""
-        return self._writer.create(draft, create_key)
+    # --- TaskSink: the rest is in writing -----------------------------------------------------------
 
     def find_created(self, create_key: str) -> Sequence[RemoteTask]:
         """The work items that carry the key, the oldest first."""
         ids = [item_id for window in self._windows(wiql.tagged(create_key)) for item_id in window.ids]
-        tasks = [task for batch in _batches(ids) for task in self._read(batch)]
+        tasks = [task for batch in batches(ids, BATCH) for task in self._read(batch)]
         return sorted((t for t in tasks if t.create_key == create_key), key=lambda task: int(task.external_id))
-
-    def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
-        """One PATCH of the revision we know."""
-        return self._writer.update(external_id, changes, expected)
 
     # --- TaskVocabulary, UserDirectory --------------------------------------------------------------
 
     def vocabularies(self) -> Iterator[Vocabulary]:
         """The states of each mapped path's types, and Azure's four priorities."""
-        priorities = [VendorValue(word, word, str(self._reader.priorities.here(word))) for word in PRIORITIES]
         wanted = {kind.casefold() for kind in self._config.work_item_types}
         for area in self._areas:
             project = _project(area)
             kinds = [kind for kind in self._client.types(project) if not wanted or kind.casefold() in wanted]
             names = {(kind, state.name) for kind in kinds for state in self._states(project, kind)}
-            meant = sorted({(name, str(self._reader.status(project, kind, name).here)) for kind, name in names})
-            yield Vocabulary(area, [VendorValue(name, name, here) for name, here in meant], priorities)
+            meant = {self._reader.status(project, kind, name) for kind, name in names}
+            statuses = sorted(meant, key=lambda one: (one.name, one.here))
+            yield Vocabulary(area, statuses, self._reader.priorities.values())
 
     def find_user(self, email: str, container: str) -> RemoteUser | None:
         """The member of one of the project's teams with this address, which is one person's in an organization."""
         people = self._client.members(_project(container))
         return next((person(one) for one in people if one.unique_name.casefold() == email.casefold()), None)
 
-    # --- webhooks -----------------------------------------------------------------------------------
-
-    @staticmethod
-    def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
-        """See `azure_hooks.verify`."""
-        return webhook.verify(delivery, secrets)
-
-    @staticmethod
-    def parse(delivery: RawDelivery, config: Any) -> Sequence[Signal]:
-        """See `webhook.parse`."""
-        return webhook.parse(delivery)
-
-    @staticmethod
-    def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
-        """Azure has none."""
-        return webhook.handshake(delivery, secrets)
-
-    def subscribe(self, url: str, secret: SecretStr) -> Subscription:
-        """One for each event of each project; what is registered for the address is adopted."""
-        return self._hooks.subscribe(url, secret)
-
-    def renew(self, subscription: Subscription, url: str) -> Subscription | None:
-        """None when Azure lost or disabled one of them."""
-        return self._hooks.renew(subscription, url)
-
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """Remove them."""
-        self._hooks.unsubscribe(subscription)
-
-    def missed(self, since: datetime) -> Iterator[Sequence[Missed]]:
-        """What Azure could not deliver since then."""
-        return self._hooks.missed(since, self._now())
-
-    def redeliver(self, missed: Missed) -> None:
-        """Azure's log holds all it can tell, and sends nothing again."""
-        raise NotFound(f"Azure does not have the delivery {missed.ref} any more.")
+    parse = staticmethod(webhook.parse)
 
 
 def _project(area: str) -> str:
     """The project of an area path."""
     return area.partition("\\")[0]
-
-
-def _batches(ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from connectors.azure_boards.config import AzureBoardsConfig
-from connectors.azure_boards.text import described
-from connectors.contract import BadPayload, Priority, RemoteTask, RemoteUser, RemoteValue, Status
-from connectors.words import Words, folded
+from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status, VendorValue
+from connectors.markup.html import from_html
+from connectors.reading import marker_in
+from connectors.texts import rich
+from connectors.times import moment
+from connectors.words import PriorityWords, StatusWords, as_field, folded
 
 TITLE = "System.Title"
 STATE = "System.State"
@@ -23,10 +25,8 @@ PRIORITY = "Microsoft.VSTS.Common.Priority"
 DESCRIPTION = "System.Description"
 REPRO_STEPS = "Microsoft.VSTS.TCM.ReproSteps"
 
-MARKER = "scrums-tsk-"
-"""How the tag starts that marks a work item as one we created."""
-
 TITLE_LIMIT = 255
+"""Characters of a title."""
 
 STATES = {
     "new": Status.BACKLOG,
@@ -53,13 +53,13 @@ CATEGORIES = {
 }
 """What any other state means, by the category its type gives it."""
 
-REVIEW_WORDS = ("review", "test")
+IN_A_NAME = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("review", "test")}}
 """In the name of a state of the category InProgress they mean in_review."""
 
 PRIORITIES = {"1": Priority.CRITICAL, "2": Priority.HIGH, "3": Priority.MEDIUM, "4": Priority.LOW}
+"""Azure's number -> ours; they have no other name."""
 
 _NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]+)>")
-_LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
 class Identity(msgspec.Struct, rename="camel"):
@@ -114,8 +114,8 @@ class Reader:
 
     def __init__(self, config: AzureBoardsConfig, base: str, states: States) -> None:
         self._config, self._base, self._states = config, base, states
-        self._words = Words(STATES, Status.BACKLOG, config.status_map, config.status_out)
-        self.priorities = Words(PRIORITIES, Priority.MEDIUM, config.priority_map, config.priority_out)
+        self.words = StatusWords(CATEGORIES, config, usual=STATES, default=Status.BACKLOG, in_a_name=IN_A_NAME)
+        self.priorities = PriorityWords([(number, number, here) for number, here in PRIORITIES.items()], config)
         self._types = set(map(folded, config.work_item_types))
         self._repro = set(map(folded, config.repro_steps_types))
         # The longest first: an item belongs to the most specific path.
@@ -124,9 +124,9 @@ class Reader:
     def task(self, item: WorkItem) -> RemoteTask:
         """A work item as the engine wants it. Raises BadPayload for a time in another form."""
         fields = item.fields
-        tags = [tag.strip() for tag in fields.tags.split(";")]
         # A whole number in Azure's own processes; another's choice must not make the page unreadable.
-        priority = str(fields.priority or "").removesuffix(".0")
+        number = str(fields.priority or "").removesuffix(".0")
+        priority = as_field(self.priorities.value(number)) if number else RemoteValue(Priority.MEDIUM, None)
         return RemoteTask(
             external_id=str(item.id),
             key=str(item.id),
@@ -136,28 +136,24 @@ class Reader:
             updated_at=moment(fields.changed),
             values={
                 "title": RemoteValue(fields.title, fields.title),
-                "description": described(getattr(fields, self.text_of(fields.type))),
-                "status": self.status(fields.project, fields.type, fields.state),
-                "priority": self.priorities.read(priority) if priority else RemoteValue(Priority.MEDIUM, None),
+                "description": rich(from_html(getattr(fields, self.text_of(fields.type)))),
+                "status": as_field(self.status(fields.project, fields.type, fields.state)),
+                "priority": priority,
             },
             assignee=person(fields.assigned_to),
-            create_key=next((tag for tag in tags if tag.startswith(MARKER)), None),
+            create_key=marker_in(tag.strip() for tag in fields.tags.split(";")),
         )
 
-    def status(self, project: str, kind: str, state: str) -> RemoteValue:
+    def status(self, project: str, kind: str, state: str) -> VendorValue:
         """A state of a type: what the config says, what Azure's own states mean, or else its category."""
-        here = self._words.told(state) or STATES.get(folded(state)) or self._by_category(project, kind, state)
-        return RemoteValue(here, f"{state}:{here}")
+        known = self.words.known(state) is not None
+        states = [] if known else self._states(project, kind)
+        category = next((one.category for one in states if one.name == state), "")
+        return self.words.value(state, state, category)
 
     def text_of(self, kind: str) -> str:
         """Which field of ours a type shows as its text."""
         return "repro_steps" if folded(kind) in self._repro else "description"
-
-    def _by_category(self, project: str, kind: str, state: str) -> Status:
-        category = next((one.category for one in self._states(project, kind) if one.name == state), "")
-        here = CATEGORIES.get(category, Status.BACKLOG)
-        reviewed = any(word in folded(state) for word in REVIEW_WORDS)
-        return Status.IN_REVIEW if here is Status.IN_PROGRESS and reviewed else here
 
     def _container(self, fields: Fields) -> str:
         """The mapped path the item is in; where none is, or its type is not synced, one that is not mapped."""
@@ -181,16 +177,3 @@ def person(identity: Identity | str | None) -> RemoteUser | None:
         address = named["address"] if "@" in named["address"] else None
         return RemoteUser(named["address"], named["name"], address)
     return RemoteUser(identity, identity) if identity else None
-
-
-def moment(text: str) -> datetime:
-    """A time with any number of fraction digits, in UTC. Raises BadPayload."""
-    try:
-        return datetime.fromisoformat(_LONG_FRACTION.sub(r"\1", text)).astimezone(UTC)
-    except ValueError:
-        raise BadPayload(f"Azure sent a time in an unknown form: {text!r}") from None
-
-
-def title(text: str) -> str:
-    """A title as Azure keeps it: one line, at most 255 characters."""
-    return " ".join(text.split())[:TITLE_LIMIT].rstrip()

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from connectors.azure_boards.config import AzureBoardsConfig
 from connectors.azure_hooks import WEBHOOKS, handshake, verify
 from connectors.contract import BadPayload, Hint, Ignored, RawDelivery, Signal
+from connectors.hooks import read
 
 __all__ = ["SUBSCRIBED", "WEBHOOKS", "handshake", "parse", "verify"]
 
@@ -35,17 +37,14 @@ class _Event(msgspec.Struct, rename="camel"):
     event_type: str
 
 
-def parse(delivery: RawDelivery) -> Sequence[Signal]:
+def parse(delivery: RawDelivery, config: AzureBoardsConfig) -> Sequence[Signal]:
     """Which work item to read again. Raises BadPayload."""
-    try:
-        event = msgspec.json.decode(delivery.body, type=_Event).event_type
-        if event in IGNORED:
-            return [Ignored(*IGNORED[event])]
-        if event not in SUBSCRIBED:
-            return [Ignored("unsupported", event)]
-        resource = msgspec.json.decode(delivery.body, type=_Body).resource
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadPayload(f"Azure's service hook has an unexpected shape: {error}") from None
+    event = read(delivery, _Event, "Azure").event_type
+    if event in IGNORED:
+        return [Ignored(*IGNORED[event])]
+    if event not in SUBSCRIBED:
+        return [Ignored("unsupported", event)]
+    resource = read(delivery, _Body, "Azure").resource
     item = resource and (resource.work_item_id if event == UPDATED else resource.id)
     if not item:
         raise BadPayload(f"Azure's {event} names no work item")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from pydantic import SecretStr
@@ -10,16 +11,14 @@ from pydantic import SecretStr
 from connectors import bytime
 from connectors.bytime import Answer, Window
 from connectors.clickup import webhook
-from connectors.clickup.client import ClickUpClient, Webhook
-from connectors.clickup.config import ClickUpConfig
+from connectors.clickup.client import Page, Webhook
 from connectors.clickup.manifest import MANIFEST
-from connectors.clickup.mapping import Reader, Task, remote_user
+from connectors.clickup.mapping import Task, remote_user
 from connectors.clickup.writing import Writer
 from connectors.contract import (
     Account,
     Context,
     Cursor,
-    Expected,
     Forbidden,
     Gone,
     GoneReason,
@@ -28,29 +27,24 @@ from connectors.contract import (
     RemoteTask,
     RemoteUser,
     Subscription,
-    TaskChanges,
-    TaskDraft,
     TaskPage,
-    TaskWritten,
     Vocabulary,
 )
+from connectors.reading import Sight, fetched, pages
 
 BELIEVED = 2 * webhook.WEBHOOKS.renew_before
 """ClickUp suspends a webhook without a word: that it works is believed for so long, and looked at after half of it."""
 
 
-class ClickUpConnector:
+class ClickUpConnector(Writer):
     """ClickUp, for one integration."""
 
     manifest: ClassVar[Manifest] = MANIFEST
 
     def __init__(self, context: Context) -> None:
-        self._config: ClickUpConfig = context.config
+        super().__init__(context)
         self._now = context.now
-        self._client = ClickUpClient(context)
-        self._reader = Reader(context.config)
         self._lists = sorted({project.external for project in self._config.projects})
-        self._writer = Writer(self._client, self._reader, self._config.marker_field)
 
     def check(self) -> Account:
         """The Workspace, and who the token speaks for there: whoever connects a List, it must not be connected twice.
@@ -83,60 +77,36 @@ class ClickUpConnector:
 
     def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
         """The tasks now, a call each. What can't be read any more is proven deleted, or unreachable."""
-        found: dict[str, RemoteTask | Gone] = {}
-        hidden: list[str] | None = None
-        for task_id in ids:
-            try:
-                found[task_id] = self._reader.task(self._client.task(task_id))
-            except Forbidden as error:
-                found[task_id] = Gone(task_id, GoneReason.UNREACHABLE, error.text)
-            except NotFound as error:
-                hidden = self._hidden() if hidden is None else hidden
-                text = f"The account can't see the List {hidden[0]} any more." if hidden else error.text
-                reason = GoneReason.UNREACHABLE if hidden else GoneReason.DELETED
-                found[task_id] = Gone(task_id, reason, text)
-        return found
+        sight = Sight("List", self._sees)
+        return fetched(ids, self._one, lambda task_id, text: sight.gone(task_id, text, self._lists))
 
-    def _hidden(self) -> list[str]:
-        """The first mapped List that can't be seen: "not found" proves a deletion only where all can."""
-        for list_id in self._lists:
-            try:
-                self._client.statuses(list_id)
-            except (Forbidden, NotFound):
-                return [list_id]
-        return []
+    def _one(self, task_id: str) -> RemoteTask | Gone:
+        try:
+            return self._reader.task(self._client.task(task_id))
+        except Forbidden as error:
+            return Gone(task_id, GoneReason.UNREACHABLE, error.text)
+
+    def _sees(self, list_id: str) -> bool:
+        try:
+            self._client.statuses(list_id)
+        except (Forbidden, NotFound):
+            return False
+        return True
 
     def all_ids(self) -> Iterator[Sequence[str]]:
         """The ids of all tasks in the mapped Lists, the archived ones last: no listing of the Workspace has them."""
         for tasks in bytime.oldest_first(self._ask, 0):
             yield [task.id for task in tasks]
         for list_id in self._lists:
-            number, last = 0, False
-            while not last:
-                page = self._client.archived(list_id, number)
+            for page in pages(partial(self._client.archived, list_id), 0, Page.after):
                 yield [task.id for task in page.tasks]
-                number, last = number + 1, page.last
-
-    # --- TaskSink: see writing ----------------------------------------------------------------------
-
-    def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
-        """One POST that leaves the key as a tag, or in the configured custom field."""
-        return self._writer.create(draft, create_key)
-
-    def find_created(self, create_key: str) -> Sequence[RemoteTask]:
-        """The tasks that carry the key, the oldest first."""
-        return [self._reader.task(task) for task in self._writer.find_created(create_key)]
-
-    def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
-        """A look, and one PUT. Raises Conflict when somebody else has set one of the fields meanwhile."""
-        return self._writer.update(external_id, changes, expected)
 
     # --- TaskVocabulary, UserDirectory --------------------------------------------------------------
 
     def vocabularies(self) -> Iterator[Vocabulary]:
         """The statuses of each mapped List, and the four priorities there are."""
         for list_id in self._lists:
-            yield Vocabulary(list_id, self._writer.statuses(list_id), self._reader.priorities())
+            yield Vocabulary(list_id, self.statuses(list_id), self._reader.priorities.values())
 
     def find_user(self, email: str, container: str) -> RemoteUser | None:
         """The one member of the Workspace with this address."""

@@ -5,31 +5,27 @@ The Structs name only the fields that are used: msgspec skips the rest of an ans
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
 
 from connectors.clickup.config import ClickUpConfig
 from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status, VendorValue
+from connectors.reading import marker_in
 from connectors.texts import described, titled
-from connectors.words import StatusWords, Words, folded
-
-MARKER = "scrums-tsk-"
-"""How the tag starts (or the value of the custom field) that marks a task as one we created."""
+from connectors.words import PriorityWords, StatusWords, as_field, folded
 
 KINDS = {"open": Status.BACKLOG, "unstarted": Status.BACKLOG, "done": Status.DONE, "closed": Status.DONE}
 """What types of status mean; `custom`, and one that is new, is in progress."""
 
-PRIORITIES = {
-    "urgent": Priority.CRITICAL,
-    "high": Priority.HIGH,
-    "normal": Priority.MEDIUM,
-    "low": Priority.LOW,
-    "none": Priority.MEDIUM,
-}
-NUMBERS: dict[str, int | None] = {"urgent": 1, "high": 2, "normal": 3, "low": 4, "none": None}
-"""A priority's name -> how it is sent; "none" is our word for a task without one."""
+PRIORITIES = (
+    ("1", "urgent", Priority.CRITICAL),
+    ("2", "high", Priority.HIGH),
+    ("3", "normal", Priority.MEDIUM),
+    ("4", "low", Priority.LOW),
+    ("none", "none", Priority.MEDIUM),
+)
+"""Number, name, ours; "none" is our word for a task without one."""
 
 
 class VendorStatus(msgspec.Struct, gc=False):
@@ -41,13 +37,6 @@ class VendorStatus(msgspec.Struct, gc=False):
     orderindex: int | float | str = 0
 
 
-class VendorPriority(msgspec.Struct, gc=False):
-    """A priority by its number and name."""
-
-    id: str
-    priority: str
-
-
 class User(msgspec.Struct, gc=False):
     """A person."""
 
@@ -57,7 +46,7 @@ class User(msgspec.Struct, gc=False):
 
 
 class Named(msgspec.Struct, gc=False):
-    """A List or Space (by its id), a tag (by its name), a custom field (whose value has the shape of its type)."""
+    """A List, Space or priority (by its id), a tag (by its name), a custom field (its value has its type's shape)."""
 
     id: str = ""
     name: str = ""
@@ -77,7 +66,7 @@ class Task(msgspec.Struct, gc=False):
     custom_id: str | None = None
     description: str | None = None
     markdown_description: str | None = None
-    priority: VendorPriority | None = None
+    priority: Named | None = None
     assignees: tuple[User, ...] = ()
     tags: tuple[Named, ...] = ()
     custom_fields: tuple[Named, ...] = ()
@@ -99,7 +88,7 @@ class Reader:
     def __init__(self, config: ClickUpConfig) -> None:
         self._marker_field = config.marker_field
         self.statuses = StatusWords(KINDS, config)
-        self._priorities = Words(PRIORITIES, Priority.MEDIUM, config.priority_map, config.priority_out)
+        self.priorities = PriorityWords(PRIORITIES, config)
 
     def task(self, task: Task) -> RemoteTask:
         """A task as the engine wants it."""
@@ -114,7 +103,7 @@ class Reader:
                 "title": titled(task.name),
                 "description": described(task.markdown_description or task.description),
                 "status": status_value(self.status(task.status)),
-                "priority": self.priority(task.priority),
+                "priority": as_field(self.priorities.value(task.priority.id if task.priority else "none")),
             },
             assignee=remote_user(task.person) if task.person else None,
             create_key=self._marker(task),
@@ -124,29 +113,10 @@ class Reader:
         """A status and what it means."""
         return self.statuses.value(status.id or status.status, status.status, status.type)
 
-    def priority(self, priority: VendorPriority | None) -> RemoteValue:
-        """A priority, or that there is none. `there` is `name:ours`."""
-        return self._priorities.read(*((priority.priority, priority.id) if priority else ("none",)))
-
-    def priority_for(self, value: Priority) -> str | None:
-        """The name of the priority to write; None where none means this value."""
-        word = folded(self._priorities.there(value) or "")
-        return next((name for name, number in NUMBERS.items() if word in (name, str(number))), None)
-
-    def priorities(self) -> list[VendorValue]:
-        """The priorities there are, and what they mean."""
-        return [
-            VendorValue(str(n or name), name, self._priorities.here(name, str(n)).value) for name, n in NUMBERS.items()
-        ]
-
     def _marker(self, task: Task) -> str | None:
+        """The key in the configured custom field, or in a tag."""
         fields = (msgspec.json.decode(one.value) for one in task.custom_fields if one.id == self._marker_field)
-        return _first_marker([*fields, *(tag.name for tag in task.tags)])
-
-
-def _first_marker(values: Iterable[object]) -> str | None:
-    marks = (value.lower() for value in values if isinstance(value, str))
-    return next((mark for mark in marks if mark.startswith(MARKER)), None)
+        return marker_in([*fields, *(tag.name for tag in task.tags)])
 
 
 def status_value(status: VendorValue) -> RemoteValue:

@@ -18,16 +18,19 @@ from connectors.contract import (
     Ignored,
     JsonObject,
     RawDelivery,
-    Reply,
     Secrets,
     Signal,
     Verified,
     WebhookFacts,
 )
 from connectors.envelope import digest_of, json_object, list_at, text_at
+from connectors.hooks import no_handshake as handshake
+from connectors.hooks import read
 from connectors.signing import hmac_hex
 
 WEBHOOKS = WebhookFacts(rejection=403, accepted=200, max_body=2 * 1024 * 1024, renew_before=timedelta(minutes=10))
+
+__all__ = ["SUBSCRIBED", "WEBHOOKS", "handshake", "parse", "verify"]
 
 SAME_WITHIN = 600
 """Seconds in which two equal messages without any id are one and its retry; later, the same has happened again."""
@@ -85,10 +88,7 @@ def delivery_key(body: JsonObject, delivery: RawDelivery) -> str | None:
 
 def parse(delivery: RawDelivery, config: ClickUpConfig) -> Sequence[Signal]:
     """Which task to read again, also one that is said to be deleted. Raises BadPayload."""
-    try:
-        body = msgspec.json.decode(delivery.body, type=_Body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadPayload(f"ClickUp's webhook has an unexpected shape: {error}") from None
+    body = read(delivery, _Body, "ClickUp")
     items = body.history_items
     if body.event in APART or (items and all(item.field in NOT_OURS for item in items)):
         return [Ignored("other_field", f"{body.event} of what a task here does not have")]
@@ -100,8 +100,3 @@ def parse(delivery: RawDelivery, config: ClickUpConfig) -> Sequence[Signal]:
     if body.event != "taskMoved" and lists and lists.isdisjoint(project.external for project in config.projects):
         return [Ignored("other_list", f"{body.event} in a List that is not mapped")]
     return [Hint(body.task_id)]
-
-
-def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
-    """ClickUp has none."""
-    return None

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
-from connectors.clickup.client import ClickUpClient
-from connectors.clickup.mapping import NUMBERS, Reader, Task, status_value
+from connectors.clickup.client import ClickUpClient, Page
+from connectors.clickup.config import ClickUpConfig
+from connectors.clickup.mapping import Reader, Task, status_value
 from connectors.contract import (
     ConnectorError,
+    Context,
     Expected,
-    Priority,
     Rejected,
+    RemoteTask,
     RemoteUser,
     Status,
     TaskChanges,
@@ -23,8 +26,10 @@ from connectors.contract import (
     Transient,
     VendorValue,
 )
+from connectors.reading import pages
 from connectors.texts import described, titled
-from connectors.writes import Write, differing
+from connectors.words import as_field
+from connectors.writes import Write, differing, drafted
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +38,11 @@ EMPTY = " "
 
 
 class Writer:
-    """Writes with one client. Remembers the statuses of Lists."""
+    """The connector's TaskSink. Remembers the statuses of Lists."""
 
-    def __init__(self, client: ClickUpClient, reader: Reader, marker_field: str | None) -> None:
-        self._client, self._reader, self._marker_field = client, reader, marker_field
+    def __init__(self, context: Context) -> None:
+        self._config: ClickUpConfig = context.config
+        self._client, self._reader = ClickUpClient(context), Reader(context.config)
         self._known: dict[str, Sequence[VendorValue]] = {}
 
     def statuses(self, list_id: str) -> Sequence[VendorValue]:
@@ -47,13 +53,15 @@ class Writer:
 
     # --- create -------------------------------------------------------------------------------------
 
-    def create(self, draft: TaskDraft, create_key: str) -> TaskWritten:
-        """Make a task with the key in it; read it back only where the answer can't tell its description."""
+    def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
+        """One POST that leaves the key as a tag, or in the configured custom field. The task is read back only where
+        the answer can't tell its description."""
         write = Write({"notify_all": False, "check_required_custom_fields": False, **self._marked(create_key)})
-        for name in ("title", "description", "priority", "status"):
-            self._set(name, getattr(draft, name), draft.container, write)
-        if draft.assignee is not None:
-            write.send("assignee", draft.assignee.id, {"assignees": [int(draft.assignee.id)]})
+        for name, value in drafted(draft, "status", "description").items():
+            if name == "assignee":
+                write.send(name, value.id, {"assignees": [int(value.id)]})
+            else:
+                self._set(name, value, draft.container, write)
         task = self._post(draft, write)
         findable = self._findable(task, create_key)
         try:
@@ -71,7 +79,7 @@ class Writer:
         custom field without a word that the List does not have. Then a tag has to do."""
         if self._reader.task(task).create_key == create_key:
             return True
-        log.warning("clickup.weak_marker", task=task.id, list=task.list.id, marker_field=self._marker_field)
+        log.warning("clickup.weak_marker", task=task.id, list=task.list.id, marker_field=self._config.marker_field)
         try:
             self._client.tag(task.id, create_key)
         except ConnectorError:
@@ -79,9 +87,9 @@ class Writer:
         return True
 
     def _marked(self, create_key: str) -> dict[str, Any]:
-        if self._marker_field is None:
+        if self._config.marker_field is None:
             return {"tags": [create_key]}
-        return {"custom_fields": [{"id": self._marker_field, "value": create_key}]}
+        return {"custom_fields": [{"id": self._config.marker_field, "value": create_key}]}
 
     def _post(self, draft: TaskDraft, write: Write) -> Task:
         """Create; once more if the status is not the List's any more: a refusal has created nothing."""
@@ -92,27 +100,25 @@ class Writer:
                 raise
         return self._client.create(draft.container, write.body)
 
-    def find_created(self, create_key: str) -> list[Task]:
-        """The tasks with the key, the oldest first: by the custom field, if there is one, and by tag."""
-        wanted = [{"field_id": self._marker_field, "operator": "=", "value": create_key}]
+    def find_created(self, create_key: str) -> Sequence[RemoteTask]:
+        """The tasks that carry the key, the oldest first: by the custom field, if there is one, and by tag."""
+        wanted = [{"field_id": self._config.marker_field, "operator": "=", "value": create_key}]
         searches = {"tags[]": create_key} | (
-            {"custom_fields": msgspec.json.encode(wanted).decode()} if self._marker_field else {}
+            {"custom_fields": msgspec.json.encode(wanted).decode()} if self._config.marker_field else {}
         )
         found: dict[str, Task] = {}
         for name, value in searches.items():
-            number, last = 0, False
-            while not last:
-                page = self._client.tasks(number, {name: value})
+            for page in pages(partial(self._client.tasks, filters={name: value}), 0, Page.after):
                 found |= {task.id: task for task in page.tasks}
-                number, last = number + 1, page.last
-        return sorted(found.values(), key=lambda task: (int(task.date_created), task.id))
+        oldest_first = sorted(found.values(), key=lambda task: (int(task.date_created), task.id))
+        return [self._reader.task(task) for task in oldest_first]
 
     # --- update -------------------------------------------------------------------------------------
 
-    def update(self, task_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
-        """Look, and set what differs. ClickUp checks no versions and does not tell what a write replaced, so the look
-        is all there is. Raises Conflict where it shows another value than was expected."""
-        held = self._client.task(task_id)
+    def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
+        """A look, and one PUT of what differs. ClickUp checks no versions and does not tell what a write replaced, so
+        the look is all there is. Raises Conflict where it shows another value than was expected."""
+        held = self._client.task(external_id)
         write = Write()
         for name, value in differing(self._reader.task(held), changes, expected, write):
             if name == "assignee":
@@ -156,21 +162,16 @@ class Writer:
         elif name == "description":
             write.send(name, described(value).there, {"markdown_content": described(value).here or EMPTY})
         elif name == "priority":
-            found = self._reader.priority_for(Priority(value))
-            if found is None:
-                write.refuse(name, "no_path", f"No priority means {value}: name one in priority_out.")
-            else:
-                write.send(name, f"{found}:{value}", {"priority": NUMBERS[found]})
+            chosen = write.choose(name, self._reader.priorities, value, self._reader.priorities.values(), "ClickUp")
+            if chosen is not None:
+                number = int(chosen.id) if chosen.id.isdecimal() else None
+                write.send(name, as_field(chosen).there, {"priority": number})
         else:
             self._set_status(Status(value), list_id, write)
 
     def _set_status(self, value: Status, list_id: str, write: Write) -> None:
-        chosen = self._reader.statuses.choose(value, self.statuses(list_id))
-        if chosen is None:
-            there_are = ", ".join(status.name for status in self.statuses(list_id))
-            text = f"No status of the List {list_id} means {value}; there are: {there_are}. Add one, or map one to it."
-            write.refuse("status", "no_path", text)
-        else:
+        chosen = write.choose("status", self._reader.statuses, value, self.statuses(list_id), f"the List {list_id}")
+        if chosen is not None:
             write.send("status", status_value(chosen).there, {"status": chosen.name})
 
     def _remapped(self, value: Status, list_id: str, write: Write) -> bool:

@@ -6,10 +6,9 @@ through the same client: its own retries would post twice after a cut connection
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,7 +19,6 @@ from connectors.contract import (
     BadPayload,
     Conflict,
     ConnectorError,
-    ConsentPending,
     Context,
     Forbidden,
     NotFound,
@@ -30,10 +28,17 @@ from connectors.contract import (
 from connectors.http import Response
 from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
 from connectors.jira.mapping import FIELDS, PROPERTY, Issue, Named, Transition, User, VendorStatus
+from connectors.reading import pages
+from connectors.rest import RestClient, member
+from connectors.writes import FieldsRefused
+
+T = TypeVar("T")
 
 ACCOUNT_HEADER = "x-aaccountid"
 """On every answer Jira gave to somebody; an answer without it was given to nobody in particular."""
 
+_REST = "/rest/"
+_API = "/rest/api/3"
 _ADMIN = "/rest/webhooks/1.0/webhook"
 _ERRORS: dict[int, type[ConnectorError]] = {401: AuthFailed, 403: Forbidden, 404: NotFound, 409: Conflict}
 
@@ -69,24 +74,21 @@ class Site(msgspec.Struct):
     scopes: list[str] = []
 
 
-class Page(msgspec.Struct, rename="camel"):
-    """A page of search results; without a token it is the last."""
-
-    issues: list[Issue]
-    next_page_token: str | None = None
-
-
 class Id(msgspec.Struct):
     """An issue of which only the id was asked for, or a created one."""
 
     id: str
 
 
-class IdPage(msgspec.Struct, rename="camel"):
-    """A page of ids."""
+class Page(msgspec.Struct, Generic[T], rename="camel"):
+    """A page of search results; without a token it is the last."""
 
-    issues: list[Id]
+    issues: list[T]
     next_page_token: str | None = None
+
+    def after(self, token: str | None) -> str | None:
+        """The token of the page behind this one; None where there is none."""
+        return self.next_page_token
 
 
 class Webhook(msgspec.Struct, rename="camel"):
@@ -111,10 +113,6 @@ class AdminWebhook(msgspec.Struct):
         return self.link.rstrip("/").rpartition("/")[2]
 
 
-class _Issues(msgspec.Struct):
-    issues: list[Issue]
-
-
 class _KindStatuses(msgspec.Struct):
     """The statuses of one issue type."""
 
@@ -126,25 +124,9 @@ class _Priorities(msgspec.Struct, rename="camel"):
     is_last: bool = True
 
 
-class _Count(msgspec.Struct):
-    count: int
-
-
-class _Webhooks(msgspec.Struct):
-    values: list[Webhook]
-
-
 class _Registered(msgspec.Struct, rename="camel"):
     created_webhook_id: int | None = None
     errors: list[str] = []
-
-
-class _Registration(msgspec.Struct, rename="camel"):
-    webhook_registration_result: list[_Registered]
-
-
-class _Refreshed(msgspec.Struct, rename="camel"):
-    expiration_date: int | str
 
 
 def errors_text(response: Response) -> str:
@@ -165,33 +147,23 @@ def limit_scope(response: Response) -> str:
     return "item" if response.headers.get("ratelimit-reason") == PER_ISSUE_LIMIT else "account"
 
 
-class JiraClient:
-    """Speaks for one credential on one site. Raises the contract's errors."""
+class JiraClient(RestClient):
+    """Speaks for one credential on one site."""
 
     def __init__(self, context: Context) -> None:
         self._config: JiraConfig = context.config
         self._credentials: OAuthCredentials | BasicCredentials = context.credentials
         self._api = context.endpoints["api"].rstrip("/")
-        self.http = context.http
+        super().__init__(context.http, "", self._credentials.authorization)
         self.http.errors_text = errors_text
         self.http.limit_scope = limit_scope
 
     # --- who and where ------------------------------------------------------------------------------
 
     @cached_property
-    def _authorization(self) -> str:
-        if isinstance(self._credentials, BasicCredentials):
-            pair = f"{self._credentials.email}:{self._credentials.api_token.get_secret_value()}"
-            return "Basic " + b64encode(pair.encode()).decode()
-        if self._credentials.access_token is None:
-            raise ConsentPending("Nobody has consented yet: open this integration's authorization page and accept.")
-        return f"Bearer {self._credentials.access_token.get_secret_value()}"
-
-    @cached_property
     def site(self) -> Site:
         """The configured site among those the consent covers. Asked for when the cloud id is not known yet."""
-        response = self._send("GET", f"{self._api}/oauth/token/accessible-resources")
-        sites = response.decode(list[Site])
+        sites = super().call("GET", f"{self._api}/oauth/token/accessible-resources").decode(list[Site])
         for site in sites:
             if site.url.rstrip("/").lower() == self._config.site_url:
                 return site
@@ -208,34 +180,29 @@ class JiraClient:
             return self._config.site_url
         return f"{self._api}/ex/jira/{self._credentials.cloud_id or self.site.id}"
 
-    def _send(self, method: str, url: str, **more: Any) -> Response:
-        return self.http.request(method, url, headers={"Authorization": self._authorization}, **more)
-
-    def _call(self, method: str, path: str, **more: Any) -> Response:
-        return self._send(method, f"{self.base}/rest/api/3{path}", **more)
+    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
+        """One call of the REST API, or of another that the path names."""
+        place = path if path.startswith(_REST) else _API + path
+        return super().call(method, self.base + place, headers=headers, **more)
 
     def myself(self) -> Myself:
         """Who the credentials speak for."""
-        return self._call("GET", "/myself").decode(Myself)
+        return self.get("/myself", Myself)
 
     # --- reading ------------------------------------------------------------------------------------
 
-    def search(self, jql: str, size: int, token: str | None = None) -> Page:
+    def search(self, jql: str, size: int, token: str | None = None) -> Page[Issue]:
         """One page of issues."""
         more = {"fields": FIELDS, "properties": [PROPERTY]}
-        return self._search(jql, size, token, more).decode(Page)
+        return self._ask("/search/jql", _search(jql, size, token) | more).decode(Page[Issue])
 
-    def search_ids(self, jql: str, size: int, token: str | None = None) -> IdPage:
+    def search_ids(self, jql: str, size: int, token: str | None = None) -> Page[Id]:
         """One page of ids only."""
-        return self._search(jql, size, token, {"fields": ["id"]}).decode(IdPage)
-
-    def _search(self, jql: str, size: int, token: str | None, more: dict[str, Any]) -> Response:
-        body = {"jql": jql, "maxResults": size, **more, **({"nextPageToken": token} if token else {})}
-        return self._ask("/search/jql", body)
+        return self._ask("/search/jql", _search(jql, size, token) | {"fields": ["id"]}).decode(Page[Id])
 
     def _ask(self, path: str, body: dict[str, Any]) -> Response:
         """A call whose answer to nobody in particular would look like an empty site."""
-        response = self._call("POST", path, json=body)
+        response = self.call("POST", path, json=body)
         if ACCOUNT_HEADER not in response.headers:
             raise AuthFailed(
                 f"Jira answered {path} as if nobody had signed in, so the answer means nothing. "
@@ -245,59 +212,58 @@ class JiraClient:
 
     def count(self, jql: str) -> int:
         """About how many issues match."""
-        return self._ask("/search/approximate-count", {"jql": jql}).decode(_Count).count
+        return member(self._ask("/search/approximate-count", {"jql": jql}), "count", int)
 
     def bulk_fetch(self, ids: Sequence[str]) -> list[Issue]:
         """Up to 100 issues; those that can't be read are left out."""
         body = {"issueIdsOrKeys": list(ids), "fields": FIELDS, "properties": [PROPERTY]}
-        return self._ask("/issue/bulkfetch", body).decode(_Issues).issues
+        return member(self._ask("/issue/bulkfetch", body), "issues", list[Issue])
 
     def issue(self, issue_id: str, expand: str = "") -> Issue:
         """One issue, freshly read; `expand` may add its changelog or its transitions."""
         params = {"fields": ",".join(FIELDS), "properties": PROPERTY} | ({"expand": expand} if expand else {})
-        return self._call("GET", f"/issue/{issue_id}", params=params).decode(Issue)
+        return self.get(f"/issue/{issue_id}", Issue, params=params)
 
     def browsable(self, project: str) -> bool:
         """Whether the account can see the project."""
-        response = self._call("GET", f"/project/{project}", allow=(404,))
+        response = self.call("GET", f"/project/{project}", allow=(404,))
         return response.status == 200 and ACCOUNT_HEADER in response.headers
 
     def statuses(self, project: str) -> list[VendorStatus]:
         """Every status that issues of the project can have, whatever their type. Raises NotFound."""
-        kinds = self._call("GET", f"/project/{project}/statuses").decode(list[_KindStatuses])
+        kinds = self.get(f"/project/{project}/statuses", list[_KindStatuses])
         return list({status.id: status for kind in kinds for status in kind.statuses}.values())
 
     def priorities(self) -> list[Named]:
         """The site's priorities, most urgent first."""
-        found: list[Named] = []
-        while True:
-            params = {"startAt": len(found), "maxResults": 50}
-            page = self._call("GET", "/priority/search", params=params).decode(_Priorities)
-            found += page.values
-            if page.is_last or not page.values:
-                return found
+
+        def ask(start: int) -> _Priorities:
+            return self.get("/priority/search", _Priorities, params={"startAt": start, "maxResults": 50})
+
+        def following(page: _Priorities, start: int) -> int | None:
+            return None if page.is_last or not page.values else start + len(page.values)
+
+        return [priority for page in pages(ask, 0, following) for priority in page.values]
 
     def assignable(self, project: str, query: str) -> list[User]:
         """People who may be given issues of the project, found by the start of name or address."""
         params = {"project": project, "query": query, "maxResults": 20}
-        return self._call("GET", "/user/assignable/search", params=params).decode(list[User])
+        return self.get("/user/assignable/search", list[User], params=params)
 
     # --- writing ------------------------------------------------------------------------------------
 
-    def create(self, body: dict[str, Any]) -> Id | ErrorBody:
-        """Create an issue, or learn which fields are wrong (nothing was created then)."""
-        response = self._call("POST", "/issue", json=body, allow=(400,))
-        return error_body(response.content) if response.status == 400 else response.decode(Id)
+    def create(self, body: dict[str, Any]) -> str:
+        """Create an issue; its id. Raises FieldsRefused: nothing was created then."""
+        response = self.call("POST", "/issue", json=body, allow=(400,))
+        return _unless_refused(response, "create the issue").decode(Id).id
 
-    def edit(self, issue_id: str, fields: dict[str, Any]) -> Issue | ErrorBody | None:
-        """Set fields and get the issue with its changelog (None when Jira does not give all of it back), or learn which
-        fields are wrong: none was set then."""
+    def edit(self, issue_id: str, fields: dict[str, Any]) -> Issue | None:
+        """Set fields and get the issue with its changelog (None when Jira does not give all of it back). Raises
+        FieldsRefused: none was set then."""
         params = {"returnIssue": "true", "expand": "changelog"}
-        response = self._call("PUT", f"/issue/{issue_id}", params=params, json={"fields": fields}, allow=(400,))
-        if response.status == 400:
-            return error_body(response.content)
+        response = self.call("PUT", f"/issue/{issue_id}", params=params, json={"fields": fields}, allow=(400,))
         try:
-            issue = response.decode(Issue)
+            issue = _unless_refused(response, "edit the issue").decode(Issue)
         except BadPayload:
             return None
         return issue if issue.changelog is not None else None
@@ -338,7 +304,7 @@ class JiraClient:
         library.deploymentType = "Cloud"
         session = library._session
         session.trust_env = False
-        session.headers["Authorization"] = self._authorization
+        session.headers["Authorization"] = self._authorization()
         for scheme in ("https://", "http://"):
             session.mount(scheme, self.http.requests_adapter())
         return library
@@ -347,33 +313,44 @@ class JiraClient:
 
     def webhooks(self) -> list[Webhook]:
         """The webhooks this app registered for this account (five at most)."""
-        return self._call("GET", "/webhook", params={"maxResults": 100}).decode(_Webhooks).values
+        return self.get("/webhook", list[Webhook], "values", params={"maxResults": 100})
 
     def register_webhook(self, url: str, jql: str, events: Sequence[str]) -> int:
         """Register one and get its id. Raises Rejected with Jira's reasons."""
         body = {"url": url, "webhooks": [{"events": list(events), "jqlFilter": jql}]}
-        (result,) = self._call("POST", "/webhook", json=body).decode(_Registration).webhook_registration_result
+        (result,) = self.send("POST", "/webhook", body, list[_Registered], "webhookRegistrationResult")
         if result.created_webhook_id is None:
             raise Rejected(f"Jira did not register the webhook: {' '.join(result.errors) or 'no reason given'}")
         return result.created_webhook_id
 
     def refresh_webhook(self, webhook_id: int) -> int:
         """Push the expiry out by 30 days; the new one in epoch milliseconds. An unknown id is no error."""
-        body = {"webhookIds": [webhook_id]}
-        return int(self._call("PUT", "/webhook/refresh", json=body).decode(_Refreshed).expiration_date)
+        answer = self.send("PUT", "/webhook/refresh", {"webhookIds": [webhook_id]}, dict[str, int | str])
+        return int(answer["expirationDate"])
 
     def delete_webhooks(self, ids: Sequence[int]) -> None:
         """Remove; unknown ids are no error."""
-        self._call("DELETE", "/webhook", json={"webhookIds": list(ids)})
+        self.call("DELETE", "/webhook", json={"webhookIds": list(ids)})
 
     def admin_webhooks(self) -> list[AdminWebhook]:
         """All webhooks administrators registered."""
-        return self._send("GET", f"{self.base}{_ADMIN}").decode(list[AdminWebhook])
+        return self.get(_ADMIN, list[AdminWebhook])
 
     def register_admin_webhook(self, body: dict[str, Any]) -> AdminWebhook:
         """Register one with a secret of ours."""
-        return self._send("POST", f"{self.base}{_ADMIN}", json=body).decode(AdminWebhook)
+        return self.send("POST", _ADMIN, body, AdminWebhook)
 
     def delete_admin_webhook(self, webhook_id: str) -> None:
         """Remove one; one already gone is no error."""
-        self._send("DELETE", f"{self.base}{_ADMIN}/{webhook_id}", allow=(404,))
+        self.call("DELETE", f"{_ADMIN}/{webhook_id}", allow=(404,))
+
+
+def _search(jql: str, size: int, token: str | None) -> dict[str, Any]:
+    return {"jql": jql, "maxResults": size} | ({"nextPageToken": token} if token else {})
+
+
+def _unless_refused(response: Response, what: str) -> Response:
+    if response.status == 400:
+        answer = error_body(response.content)
+        raise FieldsRefused(f"Jira did not {what}: {answer.words()}", answer.errors)
+    return response

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from connectors.contract import Credentials, Status, TaskSyncConfig
+from connectors.contract import Status, TaskSyncConfig
+from connectors.credentials import EmailToken, OAuthTokens
 
 _KEY = re.compile(r"[A-Z][A-Z0-9_]{1,254}")
 
@@ -59,22 +59,15 @@ def _near(host: str) -> bool:
     return "." not in host or host.startswith("127.")
 
 
-class OAuthCredentials(Credentials):
-    """OAuth 2.0 (3LO). All but the app's own two are filled in by the consent flow."""
+class OAuthCredentials(OAuthTokens):
+    """OAuth 2.0 (3LO)."""
 
-    client_id: str | None = None
-    client_secret: SecretStr | None = None
-    access_token: SecretStr | None = None
-    refresh_token: SecretStr | None = None
-    expires_at: datetime | None = None
     cloud_id: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$")
     account_id: str | None = None
     site_url: str | None = None
 
 
-class BasicCredentials(Credentials):
-    """An API token and the email of the account it belongs to."""
+class BasicCredentials(EmailToken):
+    """An API token."""
 
-    email: str = Field(min_length=3)
-    api_token: SecretStr = Field(min_length=1)
     account_id: str | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from functools import partial
+from typing import ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
@@ -13,34 +14,26 @@ from connectors.contract import (
     Account,
     Context,
     Cursor,
-    Expected,
     Forbidden,
     Gone,
-    GoneReason,
+    JsonObject,
     Manifest,
     NotFound,
-    RawDelivery,
     Rejected,
     RemoteTask,
     RemoteUser,
-    Reply,
-    Secrets,
-    Signal,
     Subscription,
-    TaskChanges,
-    TaskDraft,
     TaskPage,
-    TaskWritten,
     VendorValue,
-    Verified,
     Vocabulary,
 )
 from connectors.jira import jql, webhook
-from connectors.jira.client import JiraClient, Page, Webhook
-from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
+from connectors.jira.client import Page, Webhook
+from connectors.jira.config import BasicCredentials, OAuthCredentials
 from connectors.jira.manifest import MANIFEST, SCOPES
-from connectors.jira.mapping import Issue, Reader
 from connectors.jira.writing import Writer
+from connectors.reading import Listed, Sight, batches, changed, fetched, pages
+from connectors.times import at_ms
 
 BULK = 100
 """Most issues of one bulk fetch."""
@@ -57,20 +50,15 @@ ADMIN_HINT = (
 )
 
 
-class JiraConnector:
+class JiraConnector(Writer):
     """Jira Cloud, for one integration."""
 
     manifest: ClassVar[Manifest] = MANIFEST
 
     def __init__(self, context: Context) -> None:
-        self._config: JiraConfig = context.config
+        super().__init__(context)
         self._credentials: OAuthCredentials | BasicCredentials = context.credentials
         self._http = context.http
-        self._client = JiraClient(context)
-        self._reader = Reader(context.config)
-        self._projects = sorted({project.external for project in self._config.projects})
-        self._mine = jql.in_projects(self._projects)
-        self._writer = Writer(self._config, self._client, self._reader, self._mine)
 
     def check(self) -> Account:
         """Who the credentials speak for. Raises AuthFailed, ConsentPending, Forbidden, RateLimited, Transient."""
@@ -89,114 +77,53 @@ class JiraConnector:
     # --- TaskSource ---------------------------------------------------------------------------------
 
     def changed_tasks(self, cursor: Cursor | None) -> Iterator[TaskPage]:
-        """Issues by the time of their last change. The cursor holds
-
-        since     vendor time (ISO) up to which everything is known; null: nothing is
-        projects  the projects that is true for
-        token, jql, size   within a run: the next page, and the search it belongs to
-        high      within a run: the latest change seen
-        """
+        """Issues by the time of their last change."""
         me = self._client.myself()  # proves that we are somebody, and teaches the vendor's clock and zone
-        state: dict[str, Any] = {"since": None, "token": None, "high": None, "projects": []} | (cursor or {})
-        if not set(self._projects) <= set(state["projects"]):
-            state = {"since": None, "token": None, "high": None, "projects": self._projects}
-        resumed = bool(state.get("token"))
-        if not resumed:
-            state |= self._new_search(state["since"], me.time_zone)
-        total = self._client.count(state["jql"]) if state["since"] is None and not resumed else None
-        page = self._first_page(state, me.time_zone)
-        while True:
-            tasks = self._tasks(page.issues)
-            latest = max((task.updated_at for task in tasks), default=None)
-            if latest is not None:
-                state["high"] = max(state["high"] or "", latest.isoformat(timespec="milliseconds"))
-            state["token"] = page.next_page_token
-            if page.next_page_token is None:
-                since = state["high"] or state["since"]
-                yield TaskPage(tasks, {"since": since, "projects": self._projects, "high": since}, total)
-                return
-            yield TaskPage(tasks, dict(state), total)
-            page = self._client.search(state["jql"], state["size"], state["token"])
+        yield from changed(cursor, self._projects, partial(self._search, me.time_zone), self._ask)
 
-    def _new_search(self, since: str | None, zone: str) -> dict[str, Any]:
-        return {"jql": self._search_since(since, zone), "size": self._config.page_size, "token": None}
-
-    def _search_since(self, since: str | None, zone: str) -> str:
+    def _search(self, zone: str, since: datetime | None) -> JsonObject:
+        """The size of a page belongs to the token of the next."""
+        size = self._config.page_size
         if since is None:
-            return jql.all_of(self._mine)
-        start = datetime.fromisoformat(since) - timedelta(minutes=self._config.overlap_minutes)
+            everything = jql.all_of(self._mine)
+            return {"jql": everything, "size": size, "total": self._client.count(everything)}
+        start = since - timedelta(minutes=self._config.overlap_minutes)
         if self._config.jql_time == "relative":
-            return jql.changed_since_minutes(self._mine, start, self._http.vendor_now())
+            return {"jql": jql.changed_since_minutes(self._mine, start, self._http.vendor_now()), "size": size}
         try:
-            return jql.changed_since_time(self._mine, start, ZoneInfo(zone))
+            return {"jql": jql.changed_since_time(self._mine, start, ZoneInfo(zone)), "size": size}
         except (ZoneInfoNotFoundError, ValueError):
             raise Rejected(f"The account's time zone {zone!r} is not known here; set jql_time to relative.") from None
 
-    def _first_page(self, state: dict[str, Any], zone: str) -> Page:
-        """The page the state names; where an earlier run's token has expired, that run's first one again."""
-        try:
-            return self._client.search(state["jql"], state["size"], state["token"])
-        except Rejected:
-            if state["token"] is None:
-                raise
-        state |= self._new_search(state["since"], zone)
-        return self._client.search(state["jql"], state["size"])
-
-    def _tasks(self, issues: Sequence[Issue]) -> list[RemoteTask]:
-        self._writer.seen(issues)
-        return [self._reader.task(issue) for issue in issues]
+    def _ask(self, search: JsonObject, token: str | None) -> Listed:
+        page = self._client.search(search["jql"], search["size"], token)
+        tasks = self._tasks(page.issues)
+        return Listed(tasks, max((task.updated_at for task in tasks), default=None), page.next_page_token)
 
     def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
         """The issues now. What can't be read any more is proven deleted, or unreachable."""
-        found: dict[str, RemoteTask | Gone] = {}
-        for start in range(0, len(ids), BULK):
-            for task in self._tasks(self._client.bulk_fetch(ids[start : start + BULK])):
-                found[task.external_id] = task
-        browsable: dict[str, bool] = {}
-        for issue_id in ids:
-            if issue_id not in found:
-                found[issue_id] = self._reread(issue_id, browsable)
-        return {issue_id: found[issue_id] for issue_id in ids}
+        sight = Sight("project", self._client.browsable)
 
-    def _reread(self, issue_id: str, browsable: dict[str, bool]) -> RemoteTask | Gone:
-        """A missing issue, asked for twice more. 404 is also Jira's word for "not for you", so it proves a deletion
-        only while the project itself can be seen."""
-        for _ in range(2):
-            try:
-                return self._tasks([self._client.issue(issue_id)])[0]
-            except NotFound as error:
-                text = error.text
-        place = self._writer.place(issue_id)
-        for project in [place.project] if place else self._projects:
-            if project not in browsable:
-                browsable[project] = self._client.browsable(project)
-            if not browsable[project]:
-                return Gone(issue_id, GoneReason.UNREACHABLE, f"The account can't see the project {project} any more.")
-        return Gone(issue_id, GoneReason.DELETED, text)
+        def gone(issue_id: str, text: str) -> Gone:
+            place = self._places.get(issue_id)
+            return sight.gone(issue_id, text, [place.project] if place else self._projects)
+
+        known = [task for batch in batches(ids, BULK) for task in self._tasks(self._client.bulk_fetch(batch))]
+        return fetched(ids, self._reread, gone, known)
+
+    def _reread(self, issue_id: str) -> RemoteTask:
+        """A missing issue, asked for twice more before it is believed to be gone."""
+        try:
+            issue = self._client.issue(issue_id)
+        except NotFound:
+            issue = self._client.issue(issue_id)
+        return self._tasks([issue])[0]
 
     def all_ids(self) -> Iterator[Sequence[str]]:
         """The ids of all issues in the mapped projects."""
-        search, token = jql.ids_of(self._mine), None
-        while True:
-            page = self._client.search_ids(search, ID_PAGE, token)
+        ask = partial(self._client.search_ids, jql.ids_of(self._mine), ID_PAGE)
+        for page in pages(ask, None, Page.after):
             yield [issue.id for issue in page.issues]
-            token = page.next_page_token
-            if token is None:
-                return
-
-    # --- TaskSink: see writing ----------------------------------------------------------------------
-
-    def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
-        """One POST that leaves the key as a label and as an issue property."""
-        return self._writer.create(draft, create_key)
-
-    def find_created(self, create_key: str) -> Sequence[RemoteTask]:
-        """The issues that carry the key, the oldest first."""
-        return self._tasks(self._writer.find_created(create_key))
-
-    def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
-        """A transition for the status, one PUT for the rest."""
-        return self._writer.update(external_id, changes, expected)
 
     # --- TaskVocabulary -----------------------------------------------------------------------------
 
@@ -225,20 +152,9 @@ class JiraConnector:
 
     # --- webhooks -----------------------------------------------------------------------------------
 
-    @staticmethod
-    def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
-        """See `webhook.verify`."""
-        return webhook.verify(delivery, secrets)
-
-    @staticmethod
-    def parse(delivery: RawDelivery, config: Any) -> Sequence[Signal]:
-        """See `webhook.parse`."""
-        return webhook.parse(delivery)
-
-    @staticmethod
-    def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
-        """Jira has none."""
-        return None
+    verify = staticmethod(webhook.verify)
+    parse = staticmethod(webhook.parse)
+    handshake = staticmethod(webhook.handshake)
 
     def subscribe(self, url: str, secret: SecretStr) -> Subscription:
         """OAuth: one dynamic webhook for all mapped projects. API token: an administrator's webhook."""
@@ -278,7 +194,7 @@ class JiraConnector:
         for hook in self._client.webhooks():
             if str(hook.id) in subscription.external_ids and hook.url == url and hook.jql_filter == self._mine:
                 expires = self._client.refresh_webhook(hook.id)
-                return Subscription((str(hook.id),), datetime.fromtimestamp(expires / 1000, UTC))
+                return Subscription((str(hook.id),), at_ms(expires))
         return None
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -291,5 +207,4 @@ class JiraConnector:
 
 
 def _subscription(hook: Webhook) -> Subscription:
-    expires = None if hook.expiration_date is None else datetime.fromtimestamp(int(hook.expiration_date) / 1000, UTC)
-    return Subscription((str(hook.id),), expires)
+    return Subscription((str(hook.id),), None if hook.expiration_date is None else at_ms(hook.expiration_date))

@@ -13,9 +13,8 @@ from connectors.jira.mapping import (
     Reader,
     StatusCategory,
     VendorStatus,
-    moment,
-    version,
 )
+from connectors.times import epoch_ms, moment
 
 SENT_AS = {"title": "summary", "description": "description", "priority": "priority", "assignee": "assignee"}
 """Our field -> Jira's; the status has the same name."""
@@ -37,7 +36,7 @@ def overwritten(
     not say what category a status is of.
     """
     changes = issue.changelog.histories if issue.changelog else ()
-    since = [change for change in changes if version(moment(change.created)) > expected.version]
+    since = [change for change in changes if epoch_ms(moment(change.created)) > expected.version]
     since.sort(key=lambda change: int(change.id), reverse=True)
     found: dict[str, RemoteValue] = {}
     for name in sent.keys() & expected.there.keys():

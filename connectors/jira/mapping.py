@@ -5,17 +5,19 @@ The Structs name only the fields that are used: msgspec skips the rest of an ans
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
+from functools import cache
 from typing import Any
 
 import msgspec
 
-from connectors.contract import BadPayload, Priority, RemoteTask, RemoteUser, RemoteValue, Status
-from connectors.jira.adf import Node
+from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status
 from connectors.jira.config import JiraConfig
-from connectors.jira.markdown import Markdown, to_markdown
-from connectors.words import Words, folded
+from connectors.markup.document import Node
+from connectors.markup.markdown import to_markdown
+from connectors.reading import marker_in
+from connectors.texts import rich
+from connectors.times import epoch_ms, moment
+from connectors.words import StatusWords, Words, folded
 
 FIELDS = (
     "summary",
@@ -34,29 +36,29 @@ FIELDS = (
 PROPERTY = "scrums.task"
 """The issue property with our marker: for issues whose create screen has no labels."""
 
-MARKER = "scrums-tsk-"
-"""How the label starts that marks an issue as one we created."""
-
 SUMMARY_LIMIT = 255
+"""Characters of a summary."""
+
+EMPTY = Node("doc")
 
 
 # --- Jira Cloud REST v3, the parts used ---------------------------------------------------------------
 
 
-class Named(msgspec.Struct, gc=False):
+class Named(msgspec.Struct, gc=False, frozen=True):
     """A priority, a resolution, an issue type."""
 
     id: str
     name: str = ""
 
 
-class StatusCategory(msgspec.Struct, gc=False):
+class StatusCategory(msgspec.Struct, gc=False, frozen=True):
     """`key` is new, indeterminate, done or undefined."""
 
     key: str
 
 
-class VendorStatus(msgspec.Struct, gc=False):
+class VendorStatus(msgspec.Struct, gc=False, frozen=True):
     """A status of a workflow."""
 
     id: str
@@ -165,7 +167,7 @@ CATEGORIES = {
     "indeterminate": Status.IN_PROGRESS,
     "done": Status.DONE,
 }
-REVIEW_WORDS = ("review", "testing")
+IN_A_NAME = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("review", "testing")}}
 """In the name of a status of the category "In Progress" they mean in_review."""
 
 CANCELLED = frozenset({"won't do", "won't fix", "cancelled", "canceled", "duplicate", "declined"})
@@ -185,19 +187,16 @@ PRIORITY_NAMES = {
     Priority.LOW: "Low",
 }
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_LOSSY = "lossy:"
-
 
 class Reader:
     """Reads issues under one configuration. Values that recur (statuses, priorities) are made once."""
 
     def __init__(self, config: JiraConfig) -> None:
         self._site = config.site_url
-        self._statuses = Words({}, Status.BACKLOG, config.status_map, config.status_out, config.told_apart)
+        self._statuses = StatusWords(CATEGORIES, config, default=Status.BACKLOG, in_a_name=IN_A_NAME)
         self._priorities = Words(PRIORITIES, Priority.MEDIUM, config.priority_map, config.priority_out)
-        self._made: dict[tuple[str, str, str, str], RemoteValue] = {}
+        self.status = cache(self._status)
+        self.priority = cache(self._priority)
 
     def task(self, issue: Issue) -> RemoteTask:
         """An issue as the engine wants it. Raises BadPayload for a timestamp in another form."""
@@ -209,11 +208,11 @@ class Reader:
             key=issue.key,
             url=f"{self._site}/browse/{issue.key}",
             container=fields.project.key,
-            version=version(updated),
+            version=epoch_ms(updated),
             updated_at=updated,
             values={
                 "title": RemoteValue(fields.summary, fields.summary),
-                "description": description(fields.description),
+                "description": rich(to_markdown(fields.description or EMPTY)),
                 "status": self.status_of(fields),
                 "priority": self.priority(fields.priority),
             },
@@ -227,76 +226,21 @@ class Reader:
         """The status of an issue."""
         return self.status(fields.status, fields.resolution.name if fields.resolution else "")
 
-    def status(self, status: VendorStatus, resolution: str = "") -> RemoteValue:
-        """A status, which the issue's resolution may turn from done into cancelled. `there` is `id:ours`."""
-        key = (status.id, status.name, status.category.key, resolution)
-        made = self._made.get(key)
-        if made is None:
-            here = self._status(status, resolution)
-            made = self._made[key] = RemoteValue(here.value, f"{status.id}:{here}")
-        return made
+    def _status(self, status: VendorStatus, resolution: str = "") -> RemoteValue:
+        """A status, which the issue's resolution may turn from done into cancelled unless the config's map says what it
+        is. `there` is `id:ours`."""
+        words = (status.id, status.name)
+        here = self._statuses.known(*words) or self._statuses.by_kind(status.name, status.category.key)
+        told = {folded(status.name), folded(resolution)} & CANCELLED
+        if here is Status.DONE and told and self._statuses.mapped(*words) is None:
+            here = Status.CANCELLED
+        return RemoteValue(here.value, f"{status.id}:{here}")
 
-    def _status(self, status: VendorStatus, resolution: str) -> Status:
-        name, category = folded(status.name), CATEGORIES.get(status.category.key, Status.BACKLOG)
-        mapped = self._statuses.mapped(status.id, status.name)
-        if mapped:
-            return mapped
-        written = self._statuses.told(status.id, status.name)
-        if (written or category) is Status.DONE:
-            return Status.CANCELLED if {name, folded(resolution)} & CANCELLED else Status.DONE
-        if category is Status.IN_PROGRESS and any(word in name for word in REVIEW_WORDS):
-            category = Status.IN_REVIEW
-        return written or category
-
-    def priority(self, priority: Named | None) -> RemoteValue:
+    def _priority(self, priority: Named | None) -> RemoteValue:
         """A priority; an issue without one counts as medium. `there` is `id:ours`."""
         if priority is None:
             return RemoteValue(Priority.MEDIUM.value, None)
-        key = ("priority", priority.id, priority.name, "")
-        made = self._made.get(key)
-        if made is None:
-            made = self._made[key] = self._priorities.read(priority.id, priority.name)
-        return made
-
-
-def moment(text: str) -> datetime:
-    """A Jira timestamp (`2026-04-28T15:55:26.678+0200`, any offset) in UTC. Raises BadPayload."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise BadPayload(f"Jira sent a time in an unknown form: {text!r}") from None
-
-
-def version(at: datetime) -> int:
-    """Epoch milliseconds, exactly."""
-    return (at - _EPOCH) // _MILLISECOND
-
-
-def description(document: Node | None) -> RemoteValue:
-    """Markdown, and a digest of it with all that markdown could not say: equal for equal documents whatever local
-    ids and key order the server chose."""
-    return RemoteValue("", None) if document is None else described(to_markdown(document))
-
-
-def described(markdown: Markdown) -> RemoteValue:
-    """The description whose canonical form this is."""
-    text, lost = markdown
-    if not text and not lost:
-        return RemoteValue("", None)
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12)
-    for thing in lost:
-        digest.update(b"\0" + thing.encode("utf-8", "surrogatepass"))
-    return RemoteValue(text, f"{_LOSSY if lost else ''}{digest.hexdigest()}")
-
-
-def is_lossy(there: str | None) -> bool:
-    """Whether the vendor's description holds more than our markdown says."""
-    return there is not None and there.startswith(_LOSSY)
-
-
-def summary(title: str) -> str:
-    """A title as a summary: one line, at most 255 characters."""
-    return " ".join(title.split())[:SUMMARY_LIMIT].rstrip()
+        return self._priorities.read(priority.id, priority.name)
 
 
 def named(choice: str) -> dict[str, str]:
@@ -305,9 +249,7 @@ def named(choice: str) -> dict[str, str]:
 
 
 def _marker(issue: Issue) -> str | None:
-    for label in issue.fields.labels:
-        if label.startswith(MARKER):
-            return label
+    """The key in a label, or else in the property."""
     mark = (issue.properties or {}).get(PROPERTY)
     key = mark.get("create_key") if isinstance(mark, dict) else None
-    return key if isinstance(key, str) else None
+    return marker_in([*issue.fields.labels, key])

@@ -8,12 +8,18 @@ come late or out of order, so the issue is always read again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
 from connectors.contract import BadPayload, BadSignature, Hint, Ignored, RawDelivery, Secrets, Signal, Verified
+from connectors.hooks import no_handshake as handshake
+from connectors.hooks import read
+from connectors.jira.config import JiraConfig
 from connectors.signing import hmac_hex, jwt_hs256
+from connectors.times import at_ms
+
+__all__ = ["SUBSCRIBED", "handshake", "parse", "verify"]
 
 OLDEST = timedelta(hours=24)
 """Jira's own retries end within about 75 minutes; a body older than this is a replay."""
@@ -61,8 +67,10 @@ def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
     else:
         _check_token(delivery, secrets)
     envelope = _envelope(delivery.body)
-    if envelope.timestamp is not None and _age(delivery, envelope.timestamp) > OLDEST:
-        raise BadSignature("the delivery is more than a day old")
+    if envelope.timestamp is not None:
+        sent = at_ms(envelope.timestamp)
+        if sent is None or delivery.received_at - sent > OLDEST:
+            raise BadSignature("the delivery is more than a day old, or its time makes no sense")
     return Verified(delivery.headers.get("x-atlassian-webhook-identifier") or None, envelope.webhook_event or "unknown")
 
 
@@ -81,19 +89,9 @@ def _envelope(body: bytes) -> _Envelope:
         return _Envelope()  # believed, and `parse` will say what is wrong with it
 
 
-def _age(delivery: RawDelivery, milliseconds: int) -> timedelta:
-    try:
-        return delivery.received_at - datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        raise BadSignature("the delivery's time makes no sense") from None
-
-
-def parse(delivery: RawDelivery) -> Sequence[Signal]:
+def parse(delivery: RawDelivery, config: JiraConfig) -> Sequence[Signal]:
     """Which issue to read again. Raises BadPayload."""
-    try:
-        body = msgspec.json.decode(delivery.body, type=_Body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadPayload(f"Jira's webhook has an unexpected shape: {error}") from None
+    body = read(delivery, _Body, "Jira")
     if body.webhook_event in IGNORED:
         return [Ignored("property", IGNORED[body.webhook_event])]
     if body.webhook_event not in HINTS:

@@ -12,7 +12,6 @@ import msgspec
 from connectors.contract import (
     AuthFailed,
     ConnectorError,
-    ConsentPending,
     Context,
     Forbidden,
     NotFound,
@@ -24,6 +23,7 @@ from connectors.limits import says_limited
 from connectors.linear.config import ApiKeyCredentials, OAuthCredentials
 from connectors.linear.mapping import INPUTS, Issue, Team, User
 from connectors.response import Response
+from connectors.writes import FieldsRefused
 
 DOCUMENTS = documents(files(__package__).joinpath("operations.graphql").read_text("utf-8"))
 
@@ -105,9 +105,12 @@ def told(problem: Problem) -> ConnectorError:
         return NotFound(f"Linear: {problem.message}")
     if kind is not Rejected:
         return kind(f"Linear: {text}")
-    ours = ENTITIES.get(missing[1]) if missing else None
     said = re.findall(r"\w+", f"{problem.message} {text}")
-    return Rejected(f"Linear: {text}", ours or next((name for name, theirs in INPUTS.items() if theirs in said), None))
+    named = (name for name, theirs in INPUTS.items() if theirs in said)
+    ours = ENTITIES[missing[1]] if missing else next(named, None)
+    if ours is None:
+        return Rejected(f"Linear: {text}")
+    return FieldsRefused(f"Linear: {text}", {INPUTS[ours]: f"Linear: {text}"}, ours)
 
 
 def limited(response: Response) -> bool:
@@ -121,19 +124,11 @@ class LinearClient:
     """Speaks for one credential. Raises the contract's errors."""
 
     def __init__(self, context: Context) -> None:
-        self._credentials: OAuthCredentials | ApiKeyCredentials = context.credentials
+        credentials: OAuthCredentials | ApiKeyCredentials = context.credentials
         context.http.limited = limited
         url = context.endpoints["api"].rstrip("/") + "/graphql"
-        graphql = GraphQL(context.http, url, DOCUMENTS, self._headers, told)
+        graphql = GraphQL(context.http, url, DOCUMENTS, lambda: {"Authorization": credentials.authorization()}, told)
         self._run, self._pages = graphql.run, graphql.pages
-
-    def _headers(self) -> dict[str, str]:
-        """An API key goes without "Bearer"."""
-        if isinstance(self._credentials, ApiKeyCredentials):
-            return {"Authorization": self._credentials.api_key.get_secret_value()}
-        if self._credentials.access_token is None:
-            raise ConsentPending("Nobody has consented yet: open this integration's authorization page and accept.")
-        return {"Authorization": f"Bearer {self._credentials.access_token.get_secret_value()}"}
 
     def viewer(self) -> Viewer:
         """Who we are."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from connectors.contract import Credentials, TaskSyncConfig
+from connectors.credentials import OAuthTokens
 
 _KEY = re.compile(r"[A-Z0-9]{1,15}")
 
@@ -31,14 +31,9 @@ class LinearConfig(TaskSyncConfig):
         return self
 
 
-class OAuthCredentials(Credentials):
-    """OAuth 2.0. All but the app's own two are filled in by the consent flow."""
+class OAuthCredentials(OAuthTokens):
+    """OAuth 2.0."""
 
-    client_id: str | None = None
-    client_secret: SecretStr | None = None
-    access_token: SecretStr | None = None
-    refresh_token: SecretStr | None = None
-    expires_at: datetime | None = None
     organization_id: str | None = None
 
 
@@ -47,3 +42,7 @@ class ApiKeyCredentials(Credentials):
 
     api_key: SecretStr = Field(min_length=1)
     organization_id: str | None = None
+
+    def authorization(self) -> str:
+        """The `Authorization` header: a key goes without "Bearer"."""
+        return self.api_key.get_secret_value()

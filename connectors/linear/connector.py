@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, ClassVar
 
 from pydantic import SecretStr
@@ -28,19 +29,16 @@ from connectors.contract import (
     TaskPage,
     TaskWritten,
     Transient,
-    VendorValue,
     Vocabulary,
 )
-from connectors.graphql import Page
 from connectors.linear import webhook
 from connectors.linear.client import LinearClient
 from connectors.linear.config import LinearConfig
 from connectors.linear.manifest import MANIFEST
-from connectors.linear.mapping import PRIORITY_NAMES, Edit, Issue, Reader, Team
+from connectors.linear.mapping import Issue, Reader, Team
+from connectors.reading import Listed, Sight, changed, fetched
 from connectors.times import iso_ms, moment
-
-OPTIONAL = ("description", "status", "priority", "assignee")
-"""Our fields an issue can be created without."""
+from connectors.writes import Write, drafted, replaced, taken
 
 BELIEVED = timedelta(hours=2)
 """How long a webhook is believed to work without a look: Linear turns failing ones off without a word. The engine
@@ -77,66 +75,35 @@ class LinearConnector:
 
     def changed_tasks(self, cursor: Cursor | None) -> Iterator[TaskPage]:
         """Issues by the time of their last change, the newest first: Linear knows no other order. What changes while
-        the pages are read is newer than all of the first, and is found by the next run. The cursor holds
+        the pages are read is newer than all of the first, and is found by the next run."""
+        return changed(cursor, self._keys, self._search, self._ask)
 
-        since  vendor time up to which everything is known; null: nothing is
-        teams  the teams that is true for
-        after  within a run: the next page
-        high   within a run: the latest change on its first page
-        """
-        state: dict[str, Any] = {"since": None, "teams": [], "after": None, "high": None} | (cursor or {})
-        if not set(self._keys) <= set(state["teams"]):
-            state = {"since": None, "teams": self._keys, "after": None, "high": None}
-        while True:
-            page = self._page(state)
-            state["high"] = state["high"] or max((issue.updated_at for issue in page.nodes), key=moment, default=None)
-            state["after"] = page.page_info.end_cursor
-            more = page.page_info.has_next_page
-            if not more:
-                state = {"since": state["high"] or state["since"], "teams": self._keys, "after": None, "high": None}
-            tasks = [self._reader.task(issue) for issue in reversed(page.nodes) if not issue.trashed]
-            yield TaskPage(tasks, dict(state))
-            if not more:
-                return
+    def _search(self, since: datetime | None) -> dict[str, Any]:
+        if since is None:
+            return self._mine
+        return self._mine | {"updatedAt": {"gte": iso_ms(since - timedelta(minutes=self._config.overlap_minutes))}}
 
-    def _page(self, state: dict[str, Any]) -> Page[Issue]:
-        """The page the state names; where an earlier run's place is no longer known, that run's first one again."""
-        wanted: dict[str, Any] = self._mine
-        if state["since"] is not None:
-            start = moment(state["since"]) - timedelta(minutes=self._config.overlap_minutes)
-            wanted = wanted | {"updatedAt": {"gte": iso_ms(start)}}
-        try:
-            return self._client.issues(wanted, self._config.page_size, state["after"])
-        except Rejected:
-            if state["after"] is None:
-                raise
-        state |= {"after": None, "high": None}
-        return self._client.issues(wanted, self._config.page_size)
+    def _ask(self, search: dict[str, Any], token: str | None) -> Listed:
+        page = self._client.issues(search, self._config.page_size, token)
+        latest = max((moment(issue.updated_at) for issue in page.nodes), default=None)
+        tasks = [self._reader.task(issue) for issue in reversed(page.nodes) if not issue.trashed]
+        return Listed(tasks, latest, page.page_info.end_cursor if page.page_info.has_next_page else None)
 
     def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
         """The issues now. One in the trash is proven to be deleted; one that Linear knows nothing of is, too, as long
         as every mapped team can be seen."""
         listed = self._client.issues({"id": {"in": list(ids)}}, first=len(ids)).nodes
-        known = {issue.id: issue for issue in listed}
-        for issue_id in ids:
-            issue = known.get(issue_id) or self._held(issue_id)  # a list may lack what can be read
-            if issue is not None:
-                known[issue_id] = issue
-        states = {issue_id: self._state(known[issue_id]) for issue_id in ids if issue_id in known}
-        if states.keys() < set(ids):
-            reason, text = self._why_missing()
-            states |= {issue_id: Gone(issue_id, reason, text) for issue_id in ids if issue_id not in states}
-        return states
+        seen = cache(lambda: {team.key for team in self._client.teams(self._keys)})
+        sight = Sight("team", lambda key: key in seen())
+        return fetched(
+            ids,
+            lambda issue_id: self._state(self._client.issue(issue_id)),
+            lambda issue_id, text: sight.gone(issue_id, text, self._keys),
+            map(self._state, listed),
+        )
 
     def _state(self, issue: Issue) -> RemoteTask | Gone:
         return Gone(issue.id, GoneReason.DELETED, IN_TRASH) if issue.trashed else self._reader.task(issue)
-
-    def _why_missing(self) -> tuple[GoneReason, str]:
-        """What it means that Linear knows nothing of an issue: it may have been hidden with its team."""
-        hidden = sorted(set(self._keys) - {team.key for team in self._client.teams(self._keys)})
-        if hidden:
-            return GoneReason.UNREACHABLE, f"The account can't see the team {', '.join(hidden)} any more."
-        return GoneReason.DELETED, "Linear knows nothing of it."
 
     def all_ids(self) -> Iterator[Sequence[str]]:
         """The ids of all issues in the mapped teams, without those in the trash."""
@@ -149,15 +116,12 @@ class LinearConnector:
         """One issue, whose id is the key. That it is there already only shows when it is made again: then it is left to
         be found. One that somebody put into the trash keeps its id, and the next generation is made."""
         team = self._team(draft.container)
-        changes: dict[str, Any] = {"title": draft.title, "status": draft.status, "priority": draft.priority}
-        changes |= {"description": draft.description} if draft.description.strip() else {}
-        changes |= {"assignee": draft.assignee} if draft.assignee else {}
-        edit = self._reader.edit(changes, team, {})
+        write = self._reader.edit(drafted(draft, "status"), team, {})
         for generation in range(GENERATIONS):
             issue_id = id_of(create_key, generation)
             try:
-                made = self._create({"id": issue_id, "teamId": team.id}, edit)
-                return TaskWritten(self._reader.task(made), edit.sent, edit.refused)
+                made = self._create({"id": issue_id, "teamId": team.id}, write)
+                return write.done(self._reader.task(made))
             except Rejected as refusal:
                 held = self._held(issue_id)
                 if held is None:
@@ -166,15 +130,10 @@ class LinearConnector:
                     raise Transient(f"{held.identifier} was created before: {refusal.text}") from None
         raise Rejected(f"{GENERATIONS} issues of this task are in Linear's trash; empty it, or make a new task.")
 
-    def _create(self, fixed: dict[str, Any], edit: Edit) -> Issue:
-        """Fields that Linear refuses by name are left out, one after the other: a refusal has created nothing."""
-        while True:
-            try:
-                return self._client.create(fixed | edit.input)
-            except Rejected as error:
-                if error.field not in OPTIONAL or error.field not in edit.sent:
-                    raise
-                edit.refuse(error.field, error.text)
+    def _create(self, fixed: dict[str, Any], write: Write) -> Issue:
+        made = taken(lambda: self._client.create(fixed | write.body), write, {}, {"title"})
+        assert made is not None  # the title is not left out
+        return made
 
     def _held(self, issue_id: str) -> Issue | None:
         try:
@@ -198,20 +157,14 @@ class LinearConnector:
     def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
         """One mutation, which tells what it replaced; before a change of status a look at the team's states."""
         team = self._client.issue(external_id, states=True).team if "status" in changes else None
-        edit = self._reader.edit(changes, team, expected.there)
-        if edit.input:
-            before, after = self._client.update(external_id, edit.input)
+        write = self._reader.edit(changes, team, expected.there)
+        if write.body:
+            before, after = self._client.update(external_id, write.body)
         else:
             before = after = self._client.issue(external_id)
         if after.trashed:
             raise NotFound(IN_TRASH)
-        replaced = self._reader.values(before)
-        overwrote = {
-            name: replaced[name]
-            for name in edit.sent.keys() & expected.there.keys()
-            if replaced[name].there not in (expected.there[name], edit.sent[name])
-        }
-        return TaskWritten(self._reader.task(after), edit.sent, edit.refused, overwrote)
+        return write.done(self._reader.task(after), replaced(self._reader.values(before), write.sent, expected))
 
     # --- UserDirectory, TaskVocabulary --------------------------------------------------------------
 
@@ -222,14 +175,12 @@ class LinearConnector:
 
     def vocabularies(self) -> Iterator[Vocabulary]:
         """The states of each mapped team, and Linear's five priorities. Raises NotFound."""
-        read, teams = self._reader, {team.key: team for team in self._client.teams(self._keys)}
-        priorities = [VendorValue(str(n), name, str(read.priority(n).here)) for n, name in enumerate(PRIORITY_NAMES)]
+        teams = {team.key: team for team in self._client.teams(self._keys)}
         for key in self._keys:
             if key not in teams:
                 raise NotFound(f"There is no team {key} in Linear, or the account can't see it.")
-            states = teams[key].states.nodes
-            statuses = [VendorValue(state.id, state.name, str(read.status(state).here)) for state in states]
-            yield Vocabulary(key, statuses, priorities)
+            statuses = list(map(self._reader.status, teams[key].states.nodes))
+            yield Vocabulary(key, statuses, self._reader.priorities.values())
 
     # --- webhooks -----------------------------------------------------------------------------------
 

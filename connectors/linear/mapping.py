@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from connectors.chosen_id import key_of
 from connectors.contract import (
     Priority,
-    Refusal,
     RemoteTask,
     RemoteUser,
     RemoteValue,
     Status,
     TaskChanges,
+    VendorValue,
 )
 from connectors.linear.config import LinearConfig
-from connectors.stored_markdown import described
+from connectors.texts import one_line, stored
 from connectors.times import epoch_ms, moment
-from connectors.words import Words, names
+from connectors.words import PriorityWords, StatusWords, as_field
+from connectors.writes import Write
 
 
 class State(msgspec.Struct, gc=False):
@@ -82,20 +81,20 @@ TYPES = {
     "canceled": Status.CANCELLED,
     "duplicate": Status.CANCELLED,
 }
-REVIEW = "review"
+IN_A_NAME = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("review",)}}
 """In the name of a state of the type "started" it means in_review."""
 
 WRITTEN_FIRST = ("backlog", "unstarted", "started", "completed", "canceled", "triage", "duplicate")
 """Of states that mean the same, the one of the earlier type is written. Triage and duplicate are for people."""
 
-PRIORITIES = {
-    "1": Priority.CRITICAL,
-    "2": Priority.HIGH,
-    "3": Priority.MEDIUM,
-    "4": Priority.LOW,
-}
-PRIORITY_NAMES = ("No priority", "Urgent", "High", "Medium", "Low")
-"""By Linear's number: what is not set counts as medium."""
+PRIORITIES = (
+    ("1", "Urgent", Priority.CRITICAL),
+    ("2", "High", Priority.HIGH),
+    ("3", "Medium", Priority.MEDIUM),
+    ("4", "Low", Priority.LOW),
+    ("0", "No priority", Priority.MEDIUM),
+)
+"""By Linear's number."""
 
 INPUTS = {
     "title": "title",
@@ -106,31 +105,13 @@ INPUTS = {
 }
 """Our field -> Linear's in `IssueCreateInput` and `IssueUpdateInput`."""
 
-NO_PATH = "No state of the team {team} means {status}. Add one in Linear, or name one in status_map or status_out."
-
-
-@dataclass
-class Edit:
-    """A write: the input to send, what its fields will read back as, and what is not sent at all."""
-
-    input: dict[str, Any] = field(default_factory=dict)
-    sent: dict[str, str | None] = field(default_factory=dict)
-    refused: dict[str, Refusal] = field(default_factory=dict)
-
-    def refuse(self, name: str, text: str, code: str = "field_refused") -> None:
-        """Leave a field out, with the reason."""
-        self.input.pop(INPUTS[name], None)
-        self.sent.pop(name, None)
-        self.refused[name] = Refusal(code, text)
-
 
 class Reader:
     """Reads issues, and words writes, under one configuration."""
 
     def __init__(self, config: LinearConfig) -> None:
-        self._statuses = Words({}, Status.BACKLOG, config.status_map, config.status_out)
-        self._priorities = Words(PRIORITIES, Priority.MEDIUM, config.priority_map, config.priority_out)
-        self._status_out = config.status_out
+        self._statuses = StatusWords(TYPES, config, default=Status.BACKLOG, in_a_name=IN_A_NAME)
+        self.priorities = PriorityWords(PRIORITIES, config)
 
     def task(self, issue: Issue) -> RemoteTask:
         """An issue as the engine wants it. Raises BadPayload for a time in another form."""
@@ -153,58 +134,45 @@ class Reader:
         """All five fields; people as their ids."""
         return {
             "title": RemoteValue(issue.title, issue.title),
-            "description": RemoteValue(issue.description or "", described(issue.description or "")),
-            "status": self.status(issue.state),
-            "priority": self.priority(int(issue.priority)),
+            "description": stored(issue.description),
+            "status": as_field(self.status(issue.state)),
+            "priority": as_field(self.priorities.value(str(int(issue.priority)))),
             "assignee": RemoteValue(None, issue.assignee.id if issue.assignee else None),
         }
 
-    def status(self, state: State) -> RemoteValue:
-        """A state. `there` is `id:ours`."""
-        here = TYPES.get(state.type, Status.BACKLOG)
-        if here is Status.IN_PROGRESS and REVIEW in state.name.casefold():
-            here = Status.IN_REVIEW
-        here = self._statuses.told(state.id, state.name) or here
-        return RemoteValue(here.value, f"{state.id}:{here}")
+    def status(self, state: State) -> VendorValue:
+        """A state and what it means."""
+        return self._statuses.value(state.id, state.name, state.type)
 
-    def priority(self, number: int) -> RemoteValue:
-        """A priority, 0 (none) to 4 (low). `there` is `number:ours`."""
-        return self._priorities.read(str(number), *PRIORITY_NAMES[number : number + 1])
-
-    def edit(self, changes: TaskChanges, team: Team | None, there: Mapping[str, str | None]) -> Edit:
+    def edit(self, changes: TaskChanges, team: Team | None, there: Mapping[str, str | None]) -> Write:
         """The changes as Linear takes them. `team` has its states where the status changes; a value that `there`, what
         Linear is believed to hold, means already is left alone: no priority stays none where that is medium."""
-        edit = Edit()
+        write = Write()
         for name, value in changes.items():
             held = there.get(name)
             if name in ("status", "priority") and held is not None and held.endswith(f":{value}"):
-                edit.sent[name] = held
+                write.sent[name] = held
             elif name == "status":
-                self._set_status(Status(str(value)), team, edit)
+                self._set_status(str(value), team, write)
             elif name == "priority":
-                number = self._number(Priority(str(value)))
-                edit.input[name], edit.sent[name] = number, self.priority(number).there
+                chosen = write.choose(name, self.priorities, str(value), self.priorities.values(), "Linear")
+                if chosen is not None:
+                    write.send(name, as_field(chosen).there, {name: int(chosen.id)})
             elif name == "description":
-                edit.input[name], edit.sent[name] = value, described(str(value))
+                write.send(name, stored(str(value)).there, {name: value})
             else:
-                said = " ".join(str(value).split()) if name == "title" else getattr(value, "id", None)
-                edit.input[INPUTS[name]] = edit.sent[name] = said
-        return edit
+                said = one_line(str(value)) if name == "title" else getattr(value, "id", None)
+                write.send(name, said, {INPUTS[name]: said})
+        return write
 
-    def _set_status(self, status: Status, team: Team | None, edit: Edit) -> None:
-        wanted = self._status_out.get(status, "")
-        known = team.states.nodes if team else []
-        ways = [state for state in known if self.status(state).here == status]
-        if not ways:
-            edit.refuse("status", NO_PATH.format(team=team.key if team else "", status=status), "no_path")
-            return
-        best = min(ways, key=lambda state: (not names(wanted, state.id, state.name), _rank(state.type), state.position))
-        edit.input["stateId"], edit.sent["status"] = best.id, self.status(best).there
-
-    def _number(self, priority: Priority) -> int:
-        word = self._priorities.there(priority) or "0"
-        return next((n for n, name in enumerate(PRIORITY_NAMES) if names(word, str(n), name)), 0)
+    def _set_status(self, status: str, team: Team | None, write: Write) -> None:
+        known = sorted(team.states.nodes, key=_rank) if team else []
+        where = f"the team {team.key if team else ''}"
+        chosen = write.choose("status", self._statuses, status, list(map(self.status, known)), where)
+        if chosen is not None:
+            write.send("status", as_field(chosen).there, {"stateId": chosen.id})
 
 
-def _rank(type_: str) -> int:
-    return WRITTEN_FIRST.index(type_) if type_ in WRITTEN_FIRST else len(WRITTEN_FIRST)
+def _rank(state: State) -> tuple[int, float]:
+    first = WRITTEN_FIRST.index(state.type) if state.type in WRITTEN_FIRST else len(WRITTEN_FIRST)
+    return first, state.position

@@ -8,7 +8,7 @@ is a replay.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -19,7 +19,6 @@ from connectors.contract import (
     Ignored,
     JsonObject,
     RawDelivery,
-    Reply,
     Secrets,
     Signal,
     Snapshot,
@@ -27,9 +26,12 @@ from connectors.contract import (
     WebhookFacts,
 )
 from connectors.envelope import json_object, text_at
+from connectors.hooks import no_handshake as handshake
+from connectors.hooks import read
 from connectors.linear.config import LinearConfig
 from connectors.linear.mapping import Issue, Reader
 from connectors.signing import hmac_hex
+from connectors.times import at_ms
 
 WEBHOOKS = WebhookFacts(
     rejection=401,
@@ -39,6 +41,8 @@ WEBHOOKS = WebhookFacts(
     headers_kept=("linear-event", "linear-delivery", "linear-timestamp"),
     account="organization_id",
 )
+
+__all__ = ["WEBHOOKS", "account", "handshake", "parse", "verify"]
 
 OLDEST = timedelta(hours=24)
 """Linear's own retries end after seven hours."""
@@ -77,14 +81,10 @@ def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
 def _sent_at(body: JsonObject, delivery: RawDelivery) -> datetime:
     """The signed time in the body; the header's, which is not signed, only where the body has none."""
     told = text_at(body, "webhookTimestamp") or delivery.headers.get("linear-timestamp", "")
-    if not (told.isascii() and told.isdigit() and len(told) <= 14):
+    at = at_ms(told)
+    if at is None:
         raise BadSignature("the delivery names no usable time")
-    return datetime.fromtimestamp(int(told) / 1000, UTC)
-
-
-def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
-    """Linear has none."""
-    return None
+    return at
 
 
 def account(delivery: RawDelivery) -> str | None:
@@ -103,20 +103,14 @@ def parse(delivery: RawDelivery, config: LinearConfig) -> Sequence[Signal]:
         return [Ignored("revoked", "access was taken from the app; the next call to Linear will tell")]
     if type_ != "Issue" or action not in STATES | {"remove"}:
         return [Ignored("unsupported", f"{type_} {action}")]
-    try:
-        if action in STATES and _is_fresh(delivery, body, config):
-            issue = msgspec.json.decode(delivery.body, type=_Changed).data
-            if not issue.trashed:
-                return [Snapshot(Reader(config).task(issue))]
-        return [Hint(msgspec.json.decode(delivery.body, type=_Touched).data.id)]
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadPayload(f"Linear's {type_} {action} has an unexpected shape: {error}") from None
+    if action in STATES and _is_fresh(delivery, body, config):
+        issue = read(delivery, _Changed, "Linear").data
+        if not issue.trashed:
+            return [Snapshot(Reader(config).task(issue))]
+    return [Hint(read(delivery, _Touched, "Linear").data.id)]
 
 
 def _is_fresh(delivery: RawDelivery, body: JsonObject, config: LinearConfig) -> bool:
     """Whether the signed time is near; a body without one is late, for all we know."""
-    sent = text_at(body, "webhookTimestamp")
-    if not (sent.isascii() and sent.isdigit() and len(sent) <= 14):
-        return False
-    age = delivery.received_at - datetime.fromtimestamp(int(sent) / 1000, UTC)
-    return abs(age) <= timedelta(seconds=config.max_skew_seconds)
+    sent = at_ms(text_at(body, "webhookTimestamp"))
+    return sent is not None and abs(delivery.received_at - sent) <= timedelta(seconds=config.max_skew_seconds)

@@ -15,8 +15,9 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.front_door import benchmark, deliveries, load, tables
 from benchmarks.pull.issues import FIRST_ID
-from connectors.contract import Hint, RawDelivery
+from connectors.contract import Hint, ProjectMapping, RawDelivery
 from connectors.jira import webhook
+from connectors.jira.config import JiraConfig
 
 SERVERS = ["ours", "FastAPI + Celery", "FastAPI + commit"]
 """Those that check what they are sent; each takes a few seconds to start."""
@@ -38,6 +39,9 @@ def test_a_small_load_is_put_on_each_server_and_small_inboxes_are_drained(tmp_pa
     assert all(row["vendor calls"] == 1 for row in draining)  # a batch, however many deliveries
 
 
+CONFIG = JiraConfig(site_url="https://acme.atlassian.net", projects=[ProjectMapping(external="APEX")])
+
+
 def test_every_request_is_signed_has_an_id_of_its_own_and_names_an_issue() -> None:
     before, _ = deliveries.body_ends()
     seen = set()
@@ -47,7 +51,7 @@ def test_every_request_is_signed_has_an_id_of_its_own_and_names_an_issue() -> No
         delivery = RawDelivery(headers, before + end, datetime.now(UTC))
         assert int(headers["content-length"]) == len(delivery.body) > deliveries.BODY_BYTES
         seen.add((webhook.verify(delivery, {"signing": ["secret"]}).key, headers["x-hub-signature"]))
-        assert webhook.parse(delivery) == [Hint(str(FIRST_ID))]
+        assert webhook.parse(delivery, CONFIG) == [Hint(str(FIRST_ID))]
     assert {key for key, _ in seen} == {"run-0", "run-1", "run-2"}
     assert len({signature for _, signature in seen}) == 3
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.contract import Priority, Rejected, RemoteUser, RemoteValue, Status
-from connectors.words import FieldWords, Words, folded, sent, written
+from connectors.contract import Priority, ProjectMapping, Rejected, RemoteUser, RemoteValue, Status, TaskSyncConfig
+from connectors.words import FieldWords, PriorityWords, StatusWords, Words, as_field, folded, sent, written
 
 USUAL = {
     "To do": Status.BACKLOG,
@@ -73,3 +73,36 @@ def test_changes_are_written_in_the_vendors_words_and_read_back_as_sent() -> Non
     assert written(changes, BOTH) == {"title": "A", "status": "Done", "priority": "P3", "assignee": "U1"}
     assert sent(changes, BOTH) == {"title": "A", "status": "Done:done", "priority": "P3:low", "assignee": "U1"}
     assert written({"assignee": None, "status": Status.DONE}, BOTH) == {"assignee": None, "status": "Done"}
+
+
+def by_kind(**more: dict[str, str]) -> StatusWords:
+    config = TaskSyncConfig(projects=[ProjectMapping(external="home")], **more)
+    kinds = {"open": Status.IN_PROGRESS, "closed": Status.DONE}
+    names = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("check",)}}
+    return StatusWords(kinds, config, usual={"Idea": Status.CANCELLED}, default=Status.BACKLOG, in_a_name=names)
+
+
+def test_a_status_means_what_the_config_says_then_its_usual_name_then_its_kind_and_a_word_in_its_name() -> None:
+    meant = {
+        (name, kind): by_kind(status_map={"7": "done"}).value("7" if name == "Mine" else "1", name, kind).here
+        for name, kind in [("Mine", "open"), ("Idea", "open"), ("Cross-Check", "open"), ("Check", "closed"), ("X", "?")]
+    }
+    assert list(meant.values()) == ["done", "cancelled", "in_review", "done", "backlog"]
+
+
+def test_of_the_things_that_mean_a_value_the_configured_one_is_chosen_else_the_first() -> None:
+    words = by_kind(status_out={"in_progress": "second"})
+    first, second = words.value("1", "First", "open"), words.value("2", "Second", "open")
+    assert words.choose("in_progress", [first, second]) == second
+    assert words.choose("in_progress", [first]) == first
+    assert words.choose("in_review", [first, second]) is None
+
+
+def test_priorities_are_known_by_number_and_name_and_one_nobody_knows_is_medium() -> None:
+    config = TaskSyncConfig(projects=[ProjectMapping(external="home")], priority_map={"low": Priority.HIGH})
+    words = PriorityWords([("1", "urgent", Priority.CRITICAL), ("2", "low", Priority.LOW)], config)
+    assert [(one.id, one.name, one.here) for one in words.values()] == [
+        ("1", "urgent", "critical"),
+        ("2", "low", "high"),
+    ]
+    assert as_field(words.value("9")) == RemoteValue("medium", "9:medium")

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from connectors.contract import Conflict, ConsentPending, Expected, RemoteTask, RemoteUser, RemoteValue
-from connectors.credentials import ApiToken, OAuthTokens
+from connectors.contract import (
+    Conflict,
+    ConsentPending,
+    Expected,
+    Priority,
+    Refusal,
+    Rejected,
+    RemoteTask,
+    RemoteUser,
+    RemoteValue,
+    Status,
+    TaskDraft,
+    TaskSyncConfig,
+)
+from connectors.credentials import ApiToken, EmailToken, OAuthTokens
 from connectors.response import Response, words_of
-from connectors.writes import Write, differing
+from connectors.words import PriorityWords, as_field
+from connectors.writes import FieldsRefused, Write, differing, drafted, replaced, taken
 
 HELD = RemoteTask(
     "1",
@@ -49,6 +65,7 @@ def test_a_refusal_takes_back_what_was_to_be_sent():
 
 def test_credentials_make_their_header_and_say_when_consent_is_missing():
     assert ApiToken(api_token="pk_1").authorization() == "pk_1"
+    assert EmailToken(email="a@b.io", api_token="t").authorization() == "Basic YUBiLmlvOnQ="
     assert OAuthTokens(access_token="t").authorization() == "Bearer t"
     with pytest.raises(ConsentPending):
         OAuthTokens().authorization()
@@ -65,3 +82,93 @@ def test_credentials_make_their_header_and_say_when_consent_is_missing():
 )
 def test_a_vendors_words_are_read_from_its_own_fields_or_as_any_vendors(body, words):
     assert words_of("err", "ECODE")(Response(400, {}, body, "https://vendor.example")) == words
+
+
+DRAFT = TaskDraft("home", "T", " ", Status.DONE, Priority.LOW)
+
+
+@pytest.mark.parametrize(
+    ("more", "besides", "names"),
+    [
+        ({}, (), ["title", "priority"]),
+        ({}, ("status", "description"), ["title", "description", "status", "priority"]),
+        ({"description": "Text", "assignee": RemoteUser("ann")}, (), ["title", "description", "priority", "assignee"]),
+    ],
+)
+def test_a_draft_sets_what_it_has_and_what_is_asked_for(more, besides, names):
+    assert list(drafted(replace(DRAFT, **more), *besides)) == names
+
+
+def both() -> Write:
+    write = Write({"project": "P"})
+    write.send("title", "T", {"summary": "T"})
+    write.send("priority", "1:low", {"prio": 1})
+    return write
+
+
+def refusing(write: Write, *refusals: dict[str, str]) -> tuple[Any, list[dict[str, Any]]]:
+    left, sent = list(refusals), []
+
+    def send() -> str:
+        sent.append(dict(write.body))
+        if left:
+            raise FieldsRefused("It says no.", left.pop(0))
+        return "done"
+
+    return send, sent
+
+
+def test_a_field_that_is_refused_is_left_out_and_the_rest_is_sent_again():
+    write = both()
+    send, sent = refusing(write, {"prio": "Not on the screen."})
+    assert taken(send, write, {"priority": "Put it there."}, {"title"}) == "done"
+    assert sent == [{"project": "P", "summary": "T", "prio": 1}, {"project": "P", "summary": "T"}]
+    assert write.sent == {"title": "T"}
+    assert write.refused == {"priority": Refusal("field_refused", "Not on the screen. Put it there.")}
+
+
+def test_a_status_that_is_refused_needs_a_human():
+    write = Write()
+    write.send("status", "2:done", {"state": 2})
+    send, sent = refusing(write, {"state": "A rule."})
+    assert taken(send, write, {}) is None
+    assert (len(sent), write.refused) == (1, {"status": Refusal("needs_human", "A rule.")})
+
+
+@pytest.mark.parametrize(
+    ("refused", "field"), [({"project": "No such."}, None), ({"summary": "Long."}, "title"), ({}, None)]
+)
+def test_what_can_not_be_left_out_is_rejected(refused, field):
+    write = both()
+    send, sent = refusing(write, refused)
+    with pytest.raises(Rejected, match="It says no") as said:
+        taken(send, write, {}, {"title"})
+    assert (said.value.field, len(sent), write.refused) == (field, 1, {})
+
+
+def test_nothing_is_sent_where_nothing_of_ours_is_written():
+    write = Write({"project": "P"})
+    send, sent = refusing(write)
+    assert (taken(send, write, {}), sent) == (None, [])
+
+
+def test_a_value_no_thing_there_means_is_refused_with_what_there_is():
+    config = TaskSyncConfig(projects=[{"external": "home"}], priority_map={"high": "low"})
+    words = PriorityWords([("1", "high", Priority.HIGH), ("2", "low", Priority.LOW)], config)
+    write = Write()
+    assert write.choose("priority", words, "high", words.values(), "the shop") is None
+    assert write.refused["priority"].code == "no_path"
+    for said in ("No priority of the shop means high", "high, low", "priority_map or priority_out"):
+        assert said in write.refused["priority"].text
+    chosen = write.choose("priority", words, "low", words.values(), "the shop")
+    assert chosen is not None
+    assert as_field(chosen) == ("low", "1:low")
+
+
+def test_a_write_that_replaced_what_nobody_expected_tells_it():
+    before = {
+        name: RemoteValue(there, there) for name, there in {"title": "Theirs", "status": "S", "priority": "9"}.items()
+    }
+    sent: dict[str, str | None] = {"title": "Ours", "status": "S", "priority": "1"}
+    expected = Expected(1, {"title": "Old", "status": "R", "priority": "9"})
+    assert replaced(before, sent, expected) == {"title": RemoteValue("Theirs", "Theirs")}

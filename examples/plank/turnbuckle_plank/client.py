@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from connectors.contract import Context
-from connectors.response import Response
+from connectors.rest import RestClient
 
 
 class Person(msgspec.Struct):
@@ -60,50 +60,47 @@ class Hook(msgspec.Struct):
     url: str
 
 
-class PlankClient:
-    """Speaks for one token. Raises the contract's errors."""
+class PlankClient(RestClient):
+    """Speaks for one token."""
 
     def __init__(self, context: Context) -> None:
-        self._http = context.http
-        self._base = context.endpoints["api"].rstrip("/") + "/v2"
-        self._headers = {"Authorization": f"Token {context.credentials.api_token.get_secret_value()}"}
-
-    def _call(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
-        return self._http.request(method, self._base + path, headers=self._headers | (headers or {}), **more)
+        token = context.credentials.api_token
+        base = context.endpoints["api"].rstrip("/") + "/v2"
+        super().__init__(context.http, base, lambda: f"Token {token.get_secret_value()}")
 
     def me(self) -> Person:
         """Whose token it is."""
-        return self._call("GET", "/me").decode(Person)
+        return self.get("/me", Person)
 
     def cards(self, boards: Sequence[str], since: int, ref: str = "") -> Page:
         """Cards of some boards that changed after a number, oldest change first; of them those with a reference."""
         params: dict[str, str | int] = {"boards": ",".join(boards), "since": since, "limit": 100}
-        return self._call("GET", "/cards", params=params | ({"ref": ref} if ref else {})).decode(Page)
+        return self.get("/cards", Page, params=params | ({"ref": ref} if ref else {}))
 
     def batch(self, ids: Sequence[str]) -> Batch:
         """Cards by id, freshly read."""
-        return self._call("GET", "/cards/batch", params={"ids": ",".join(ids)}).decode(Batch)
+        return self.get("/cards/batch", Batch, params={"ids": ",".join(ids)})
 
     def create(self, board: str, fields: dict[str, Any]) -> Card:
         """Make a card."""
-        return self._call("POST", f"/boards/{board}/cards", json=fields).decode(Card)
+        return self.send("POST", f"/boards/{board}/cards", fields, Card)
 
     def update(self, card_id: str, rev: int, fields: dict[str, Any]) -> Card:
         """Change a card that is still at revision `rev`; 412 when it is not."""
-        return self._call("PATCH", f"/cards/{card_id}", {"If-Match": str(rev)}, json=fields).decode(Card)
+        return self.send("PATCH", f"/cards/{card_id}", fields, Card, headers={"If-Match": str(rev)})
 
     def people(self, board: str) -> list[Person]:
         """Who may own cards of a board."""
-        return self._call("GET", f"/boards/{board}/people").decode(list[Person])
+        return self.get(f"/boards/{board}/people", list[Person])
 
     def hooks(self) -> list[Hook]:
         """The webhooks this token registered."""
-        return self._call("GET", "/hooks").decode(list[Hook])
+        return self.get("/hooks", list[Hook])
 
     def register(self, url: str, secret: str) -> Hook:
         """Register a webhook for all that happens to cards, or change the secret of the one with this address."""
-        return self._call("PUT", "/hooks", json={"url": url, "secret": secret}).decode(Hook)
+        return self.send("PUT", "/hooks", {"url": url, "secret": secret}, Hook)
 
     def unregister(self, hook_id: str) -> None:
         """Remove a webhook; one already gone is fine."""
-        self._call("DELETE", f"/hooks/{hook_id}", allow=(404,))
+        self.call("DELETE", f"/hooks/{hook_id}", allow=(404,))

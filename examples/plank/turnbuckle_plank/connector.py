@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from pydantic import SecretStr
@@ -16,11 +17,8 @@ from connectors.contract import (
     Gone,
     GoneReason,
     Manifest,
-    RawDelivery,
     RemoteTask,
     RemoteUser,
-    Reply,
-    Secrets,
     Subscription,
     TaskChanges,
     TaskDraft,
@@ -28,6 +26,8 @@ from connectors.contract import (
     TaskWritten,
     Vocabulary,
 )
+from connectors.hooks import no_handshake
+from connectors.reading import pages
 from turnbuckle_plank import mapping, webhook
 from turnbuckle_plank.client import Page, PlankClient
 from turnbuckle_plank.config import PlankConfig
@@ -61,12 +61,8 @@ class PlankConnector:
             yield TaskPage(tasks, {"since": since, "boards": self._boards}, page.total)
 
     def _pages(self, since: int) -> Iterator[Page]:
-        while True:
-            page = self._client.cards(self._boards, since)
-            yield page
-            if not page.more:
-                return
-            since = page.cards[-1].seq
+        ask = partial(self._client.cards, self._boards)
+        return pages(ask, since, lambda page, since: page.cards[-1].seq if page.more else None)
 
     def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
         """The cards now. Plank tells what was deleted; what it does not mention we may not see."""
@@ -118,11 +114,7 @@ class PlankConnector:
 
     verify = staticmethod(webhook.verify)
     parse = staticmethod(webhook.parse)
-
-    @staticmethod
-    def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
-        """Plank has none."""
-        return None
+    handshake = staticmethod(no_handshake)
 
     def subscribe(self, url: str, secret: SecretStr) -> Subscription:
         """Register, or give the one there is for this address the new secret."""

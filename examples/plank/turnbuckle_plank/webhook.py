@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from connectors.contract import BadPayload, Hint, Ignored, RawDelivery, Secrets, Signal, Snapshot, Verified
+from connectors.contract import Hint, Ignored, RawDelivery, Secrets, Signal, Snapshot, Verified
+from connectors.hooks import read
 from connectors.signing import hmac_hex
 from turnbuckle_plank import mapping
 from turnbuckle_plank.client import Card
@@ -34,11 +35,8 @@ def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
 def parse(delivery: RawDelivery, config: PlankConfig) -> Sequence[Signal]:
     """The card as it was when the delivery was made; of a deleted one only that it has to be looked at."""
     event = delivery.headers.get("x-plank-event", "")
-    try:
-        if event == "card.deleted":
-            return [Hint(msgspec.json.decode(delivery.body, type=_Deleted).card.id)]
-        if event in ("card.created", "card.changed"):
-            return [Snapshot(mapping.task(msgspec.json.decode(delivery.body, type=_Changed).card, config))]
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadPayload(f"Plank's {event} has an unexpected shape: {error}") from None
+    if event == "card.deleted":
+        return [Hint(read(delivery, _Deleted, "Plank").card.id)]
+    if event in ("card.created", "card.changed"):
+        return [Snapshot(mapping.task(read(delivery, _Changed, "Plank").card, config))]
     return [Ignored("unsupported", event)]

@@ -10,10 +10,12 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.azure_boards.config import AzureBoardsConfig
-from connectors.azure_boards.mapping import Reader, State, WorkItem, moment, title
+from connectors.azure_boards.mapping import TITLE_LIMIT, Reader, State, WorkItem
 from connectors.azure_boards.refusal import problem_of
 from connectors.contract import BadPayload, RemoteUser
 from connectors.response import Response
+from connectors.texts import one_line
+from connectors.times import moment
 
 STATES = [State("Triage", "Proposed"), State("In Test", "InProgress"), State("Building", "InProgress")]
 STATES += [State("Checked", "Resolved"), State("Live", "Completed"), State("Dropped", "Removed"), State("Odd", "Else")]
@@ -164,8 +166,8 @@ def test_a_time_in_another_form_is_a_bad_payload():
 
 
 def test_a_title_is_one_line_of_255_characters():
-    assert title(" a\n b ") == "a b"
-    assert title("x" * 300) == "x" * 255
+    assert one_line(" a\n b ", TITLE_LIMIT) == "a b"
+    assert one_line("x" * 300, TITLE_LIMIT) == "x" * 255
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_task_reads_with_its_immutable_id_its_custom_id_and_the_vendors_time()
     assert task.values["title"] == ("Fix login", "Fix login")
     assert task.values["description"].here == "**Steps**…"
     assert task.values["status"] == ("in_progress", "in progress:in_progress")
-    assert task.values["priority"] == ("high", "high:high")
+    assert task.values["priority"] == ("high", "2:high")
     assert task.create_key == "scrums-tsk-26-018841-0a1b"
 
 
@@ -110,13 +110,18 @@ def test_the_status_to_write_is_the_configured_one_if_the_list_has_it_else_the_f
     assert words.choose(Status.CANCELLED, has) is None
 
 
+def written(reader: Reader, value: Priority) -> str | None:
+    chosen = reader.priorities.choose(value, reader.priorities.values())
+    return chosen and chosen.name
+
+
 def test_priorities_read_and_write_by_name_or_number_and_none_is_medium():
     assert read(priority=None).values["priority"] == ("medium", "none:medium")
     assert read(priority={"id": "1", "priority": "urgent"}).values["priority"].here == "critical"
-    assert [reader().priority_for(value) for value in Priority] == ["low", "normal", "high", "urgent"]
-    assert reader(priority_out={"medium": "4"}).priority_for(Priority.MEDIUM) == "low"
-    assert reader(priority_map={"none": "low"}).priority(None).here == "low"
-    assert reader(priority_map={"urgent": "high"}).priority_for(Priority.CRITICAL) is None
+    assert [written(reader(), value) for value in Priority] == ["low", "normal", "high", "urgent"]
+    assert written(reader(priority_out={"medium": "4"}), Priority.MEDIUM) == "low"
+    assert reader(priority_map={"none": "low"}).priorities.value("none").here == "low"
+    assert written(reader(priority_map={"urgent": "high"}), Priority.CRITICAL) is None
 
 
 def test_the_marker_may_be_in_the_configured_custom_field():

@@ -126,7 +126,7 @@ def test_only_what_differs_is_sent_by_a_look_and_a_write(clickup: Bench):
     written = connector.update_task(made.id, {"title": "New  title", "priority": "low"}, known)
     assert clickup.called() == {"getTask": 1, "updateTask": 1}
     assert clickup.sandbox.tracker.journal[-1].asked == {"title"}
-    assert written.sent == {"title": "New title", "priority": "low:low"}
+    assert written.sent == {"title": "New title", "priority": "4:low"}
     assert written.remote.values["title"].here == "New title"
     assert written.remote.values["description"].here == "Same"
 

@@ -19,18 +19,18 @@ from connectors.jira.config import JiraConfig
 from connectors.jira.manifest import MANIFEST
 from connectors.jira.mapping import (
     PRIORITY_NAMES,
+    SUMMARY_LIMIT,
     Issue,
     Named,
     Reader,
     StatusCategory,
     Transition,
     VendorStatus,
-    moment,
     named,
-    summary,
-    version,
 )
 from connectors.jira.workflow import best_way, next_hop
+from connectors.texts import one_line
+from connectors.times import epoch_ms, moment
 from sync.lint import contradictions
 
 BASE = {"site_url": "https://acme.atlassian.net", "projects": [{"external": "APEX"}]}
@@ -234,14 +234,14 @@ def test_versions_are_exact_milliseconds_in_any_offset(naive, quarters):
     when = moment(f"{text}{sign}{hours:02}{minutes:02}")
     exact = naive.replace(microsecond=naive.microsecond // 1000 * 1000, tzinfo=UTC) - offset
     assert when == exact
-    assert version(when) == round(exact.timestamp() * 1000)
+    assert epoch_ms(when) == round(exact.timestamp() * 1000)
 
 
 @given(st.text(max_size=600))
 def test_a_summary_is_one_line_of_at_most_255_characters(text):
-    made = summary(text)
+    made = one_line(text, SUMMARY_LIMIT)
     assert len(made) <= 255
-    assert made == summary(made)
+    assert made == one_line(made, SUMMARY_LIMIT)
     assert "\n" not in made
 
 

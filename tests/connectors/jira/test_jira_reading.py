@@ -23,6 +23,7 @@ from connectors.contract import (
 from connectors.jira import JiraConnector
 from connectors.jira.config import BasicCredentials, OAuthCredentials
 from connectors.registry import problems
+from connectors.times import iso_ms
 from sandbox.faults import FaultKind
 from tests.connectors.bench import everything
 from tests.connectors.jira.conftest import Bench, at
@@ -129,7 +130,7 @@ def test_a_first_run_brings_every_issue_and_an_estimate(jira: Bench):
     found, page = everything(jira.connector(page_size=3))
     assert len(found) == 8
     assert page.total == 8
-    assert page.cursor["since"] == max(t.updated_at for t in found.values()).isoformat(timespec="milliseconds")
+    assert page.cursor["since"] == iso_ms(max(t.updated_at for t in found.values()))
 
 
 def test_a_later_run_overlaps_and_costs_two_calls(jira: Bench):

@@ -1,17 +1,10 @@
-"""Markdown as it is compared with itself after a vendor has stored it."""
+"""Markdown as it is compared with itself after a vendor has stored it. Pure."""
 
 from __future__ import annotations
 
 import re
-from hashlib import blake2b
 
 _BULLET = re.compile(r"^(\s*)[*+](?=\s)")
-
-
-def described(markdown: str) -> str | None:
-    """A digest of a text in its canonical form; None for an empty one."""
-    text = canonical(markdown)
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest() if text else None
 
 
 def canonical(markdown: str) -> str:

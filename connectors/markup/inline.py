@@ -1,4 +1,4 @@
-"""ADF inline content (text with marks, mentions, line breaks) -> lines of markdown. Pure."""
+"""A document's inline content (text with marks, mentions, line breaks) -> lines of markdown. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from connectors.jira.adf import MENTION, PARSER, Json, Node
+from connectors.markup.document import MENTION, PARSER, Json, Node
 
 BACKTICKS = re.compile(r"`+")
 
@@ -173,8 +173,6 @@ def _runs(nodes: Iterable[Node], lost: list[str]) -> list[_Run]:
 def _text_run(node: Node, lost: list[str]) -> _Run:
     if not node.marks:
         return _Run(node.text, (), "text")
-    if not node.marks:
-        return _Run(node.text, (), "text")
     marks, kind = [], "text"
     for mark in node.marks:
         href = str((mark.attrs or {}).get("href") or "")
@@ -186,7 +184,7 @@ def _text_run(node: Node, lost: list[str]) -> _Run:
             marks.append(("link", href.translate(_HREF_ESCAPES)))
         else:
             lost.append(fingerprint(mark.type, mark.attrs))
-    if kind == "code":  # ADF allows code no company but a link
+    if kind == "code":  # as in ADF: code has no company but a link
         marks = [mark for mark in marks if mark[0] == "link"]
     return _Run(node.text, _nested(marks) if len(marks) > 1 else tuple(marks), kind)
 

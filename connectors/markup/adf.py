@@ -1,4 +1,4 @@
-"""Markdown -> Atlassian Document Format. Pure; Jira Cloud REST v3 takes and gives rich text as ADF only.
+"""Markdown -> Atlassian Document Format, the only rich text Jira Cloud takes and gives. Pure.
 
 What ADF does not let stand where markdown has it (a heading in a list) becomes what comes nearest. The other
 direction is `markdown`.
@@ -10,39 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import msgspec
-from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-Json = dict[str, Any]
-
-
-class Mark(msgspec.Struct, gc=False):
-    """Formatting of a text node."""
-
-    type: str
-    attrs: Json | None = None
-
-
-class Node(msgspec.Struct, gc=False):
-    """One ADF node; a document is the node of type `doc`."""
-
-    type: str
-    text: str = ""
-    content: tuple[Node, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    attrs: Json | None = None
-
-
-MENTION = "mention:"
-"""How a link starts that stands for a person: `[@Ann](mention:ACCOUNT)`."""
-
-LANGUAGE = re.compile(r"[\w.+#-]+")
-"""A code block's language, as far as both sides can say it."""
-
-PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": 100}).enable(["table", "strikethrough"])
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-"""Characters neither Jira nor PostgreSQL keeps in a text."""
+from connectors.markup.document import CONTROL, LANGUAGE, MENTION, PARSER, Json
 
 _TASK = re.compile(r"\[([ xX])\](?:\s+|$)")
 _IN_A_LIST = frozenset({"paragraph", "bulletList", "orderedList", "taskList", "codeBlock"})

@@ -1,4 +1,4 @@
-"""Atlassian Document Format -> markdown. Pure.
+"""A document -> markdown. Pure.
 
 Text and structure stay: `adf.from_markdown` makes an equal document of the result, and markdown that went through both
 once comes out the same ever after. What markdown has no words for (panels, media, colours) keeps its text and is
@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from connectors.jira.adf import CONTROL, LANGUAGE, Node, from_markdown
-from connectors.jira.inline import BACKTICKS, fingerprint, lines, title
+from connectors.markup.adf import from_markdown
+from connectors.markup.document import CONTROL, LANGUAGE, Node
+from connectors.markup.inline import BACKTICKS, fingerprint, lines, title
 
 
 class Markdown(NamedTuple):
@@ -45,7 +46,7 @@ def to_markdown(doc: Node) -> Markdown:
 
 
 def canonical(text: str) -> Markdown:
-    """The markdown as it reads back after Jira has kept it as ADF."""
+    """The markdown as it reads back from a vendor that keeps it as ADF."""
     return to_markdown(msgspec.convert(from_markdown(text), Node))
 
 

@@ -1,4 +1,4 @@
-"""Rich text there, markdown here."""
+"""HTML <-> markdown."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.azure_boards.text import described, to_html
+from connectors.contract import RemoteValue
+from connectors.markup.html import from_html, to_html
+from connectors.texts import rich
 from sandbox.azure_boards.items import tidy
+
+
+def described(html: str) -> RemoteValue:
+    return rich(from_html(html))
+
 
 RICH = """# Head
 

@@ -1,6 +1,6 @@
-"""Work items' rich text (HTML) <-> markdown. Pure.
+"""HTML <-> markdown. Pure.
 
-Azure sanitises and wraps what it is sent, so texts are compared by the markdown they come to, never by their HTML.
+Vendors sanitise and wrap what they are sent, so texts are compared by the markdown they come to, never by their HTML.
 Markdown that went through both once comes out the same ever after.
 """
 
@@ -9,22 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from html.parser import HTMLParser
 
-from markdown_it import MarkdownIt
-
-from connectors.contract import RemoteValue
-from connectors.jira.adf import CONTROL, Mark, Node
-from connectors.jira.markdown import to_markdown
+from connectors.markup.document import CONTROL, Mark, Node, parser
+from connectors.markup.markdown import Markdown, to_markdown
 
 DEEPEST = 60
 """Elements inside one another that are heeded; what is deeper keeps its text. People's texts are some ten deep."""
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 40}).enable(
-    ["table", "strikethrough"]
-)
-"""Single line breaks are kept: people mean them."""
+_RENDERER = parser(deepest=40, breaks=True)
+"""Single line breaks are kept: people mean them. Each level of markdown may be two of HTML, and some more around it."""
 
 _MARKS = {"b": "strong", "strong": "strong", "i": "em", "em": "em", "s": "strike", "del": "strike", "strike": "strike"}
 _LISTS = {"ul": "bulletList", "ol": "orderedList"}
@@ -74,20 +68,16 @@ class _Tree(HTMLParser):
 
 
 def to_html(markdown: str) -> str:
-    """The text as Azure takes it."""
-    return str(_MARKDOWN.render(CONTROL.sub("", markdown))).strip()
+    """The text as HTML, ready to be sent."""
+    return str(_RENDERER.render(CONTROL.sub("", markdown))).strip()
 
 
-def described(html: str) -> RemoteValue:
-    """Markdown, and a digest of it with all that markdown could not say: equal for equal texts however wrapped."""
+def from_html(html: str) -> Markdown:
+    """The text as markdown: equal for equal texts however wrapped."""
     tree = _Tree()
     tree.feed(html)
     tree.close()
-    text, lost = to_markdown(Node("doc", content=tuple(_blocks(tree.root.children))))
-    if not text and not lost:
-        return RemoteValue("", None)
-    digest = blake2b("\0".join((text, *lost)).encode("utf-8", "surrogatepass"), digest_size=12)
-    return RemoteValue(text, digest.hexdigest())
+    return to_markdown(Node("doc", content=tuple(_blocks(tree.root.children))))
 
 
 def _blocks(children: Sequence[_Element | str]) -> Iterator[Node]:

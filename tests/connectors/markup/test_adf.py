@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.jira import inline
-from connectors.jira.adf import Node, from_markdown
-from connectors.jira.markdown import Markdown, canonical, to_markdown
+from connectors.markup import inline
+from connectors.markup.adf import from_markdown
+from connectors.markup.document import Node
+from connectors.markup.markdown import Markdown, canonical, to_markdown
 
 
 def render(document: dict[str, Any]) -> Markdown:

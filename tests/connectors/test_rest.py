@@ -1,0 +1,59 @@
+"""Calls below one address, and answers in their shapes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import httpx
+import msgspec
+import pytest
+
+from connectors.contract import BadPayload, NotFound
+from connectors.http import HttpClient, Unlimited
+from connectors.rest import RestClient
+
+
+class Thing(msgspec.Struct):
+    """A thing."""
+
+    id: str
+
+
+def client(answer: httpx.Response, seen: list[httpx.Request] | None = None) -> RestClient:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if seen is not None:
+            seen.append(request)
+        return answer
+
+    http = HttpClient(transport=httpx.MockTransport(handle), budget=Unlimited(), now=lambda: datetime.now(UTC))
+    return RestClient(http, "https://vendor.example/api", lambda: "Bearer t")
+
+
+def test_a_call_goes_below_the_address_with_the_header():
+    seen: list[httpx.Request] = []
+    made = client(httpx.Response(200, json={"thing": {"id": "1"}}), seen)
+    assert made.get("/things", Thing, "thing", params={"q": "x"}) == Thing("1")
+    assert made.send("POST", "/things", {"a": 1}, Thing, "thing") == Thing("1")
+    assert [(r.method, str(r.url)) for r in seen] == [
+        ("GET", "https://vendor.example/api/things?q=x"),
+        ("POST", "https://vendor.example/api/things"),
+    ]
+    assert {request.headers["authorization"] for request in seen} == {"Bearer t"}
+    assert msgspec.json.decode(seen[1].content) == {"a": 1}
+
+
+def test_an_answer_is_taken_whole_or_by_a_member_whatever_else_is_in_it():
+    made = client(httpx.Response(200, json={"id": "1", "rows": [{"id": "2", "x": 1}], "other": 3}))
+    assert made.get("/", Thing) == Thing("1")
+    assert made.get("/", list[Thing], "rows") == [Thing("2")]
+
+
+@pytest.mark.parametrize("answer", [{}, {"rows": 7}, [], {"rows": [{}]}])
+def test_an_answer_of_another_shape_is_a_bad_payload(answer):
+    with pytest.raises(BadPayload, match=r"rows|shape"):
+        client(httpx.Response(200, json=answer)).get("/", list[Thing], "rows")
+
+
+def test_an_error_is_the_contracts():
+    with pytest.raises(NotFound):
+        client(httpx.Response(404)).get("/", Thing)
