@@ -17,6 +17,7 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     ColumnElement,
+    Connection,
     FromClause,
     Table,
     TableValuedAlias,
@@ -55,8 +56,8 @@ def insert_rows(session: Session, table: FromClause, rows: Sequence[Row], *, sha
         session.execute(insert(table), [{**shared, **row} for row in rows])
 
 
-def insert_new(session: Session, table: FromClause, rows: Sequence[Row], *, key: str) -> set[Any]:
-    """Insert the rows whose unique `key` is not there yet; the keys of those that were inserted.
+def insert_new(where: Session | Connection, table: FromClause, rows: Sequence[Row], *, key: str) -> set[Any]:
+    """Insert the rows whose unique `key` is not there yet, in one statement; the keys of those that were inserted.
 
     Of rows with the same key the first is taken. In the order of the keys, so that two transactions with the same rows
     never wait for each other in a ring.
@@ -66,10 +67,11 @@ def insert_new(session: Session, table: FromClause, rows: Sequence[Row], *, key:
         return set()
     rows = sorted(rows, key=lambda row: row[key])  # stable
     columns = tuple(rows[0])
-    if on_postgresql(session):
-        return set(session.scalars(_pg_insert_new(table, columns, key), _arrays(table, columns, rows)))
+    connection = where.connection() if isinstance(where, Session) else where
+    if connection.dialect.name == "postgresql":
+        return set(connection.scalars(_pg_insert_new(table, columns, key), _arrays(table, columns, rows)))
     statement = sqlite.insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
-    return set(session.connection().execute(statement, list(rows)).scalars())
+    return set(connection.scalars(statement, list(rows)))
 
 
 def insert_missing(session: Session, table: FromClause, row: Row) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 MAX_KEY = 200
@@ -32,13 +33,19 @@ def _told(key: str) -> str:
 
 def storable(text: str) -> str:
     """Without what no database takes as text: NUL, and halves of surrogate pairs (JSON may hold both)."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
 def kept_headers(headers: Mapping[str, str], named: Iterable[str]) -> dict[str, str]:
     """The headers that are stored with a delivery: its content type, and those the connector's manifest names."""
-    kept = {"content-type", *map(str.lower, named)} - NEVER_KEPT
-    return {name: storable(headers[name]) for name in sorted(kept) if name in headers}
+    return {name: storable(headers[name]) for name in _kept(tuple(named)) if name in headers}
+
+
+@lru_cache(maxsize=256)
+def _kept(named: tuple[str, ...]) -> list[str]:
+    return sorted({"content-type", *map(str.lower, named)} - NEVER_KEPT)
 
 
 def event_name(told: str) -> str:

@@ -11,11 +11,12 @@ import asyncio
 import queue
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import select
@@ -88,10 +89,11 @@ class Arrival:
         return new_row(self.integration_id, self.dedupe_key, self.event, self.headers, self.body, self.received_at)
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     arrival: Arrival
     answer: asyncio.Future[Stored]
+    until: float
+    """By the event loop's clock."""
 
 
 class Inbox:
@@ -109,6 +111,7 @@ class Inbox:
     ) -> None:
         self.tally = Tally()
         self._db = db
+        self._appender = db.appender()  # touched by the writer only
         self._doorbell = Doorbell(ring)
         self._metrics = metrics
         self._max_waiting = max_waiting
@@ -116,7 +119,9 @@ class Inbox:
         self._flush_seconds = flush_seconds
         self._flushed_at = time.monotonic()  # touched by the writer only
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._waiting = 0  # touched by the event loop only
+        # Touched by the event loop only. The writer answers in the order in which they came.
+        self._waiting: deque[_Waiting] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
         self._failing = False  # touched by the writer only
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -125,6 +130,7 @@ class Inbox:
         """Begin to take deliveries, for the running event loop."""
         assert self._loop is None, "the inbox runs already"
         self._loop = asyncio.get_running_loop()
+        self._alarm = None
         self._doorbell.start()
         self._thread = threading.Thread(target=self._run, args=(self._loop,), name="webhook-inbox", daemon=True)
         self._thread.start()
@@ -140,16 +146,15 @@ class Inbox:
 
     async def store(self, arrival: Arrival) -> Stored:
         """Returns once the delivery is committed, or is known not to be, or has waited too long."""
-        if self._loop is None or self._waiting >= self._max_waiting:
+        loop = self._loop
+        if loop is None or len(self._waiting) >= self._max_waiting:
             return Stored.NOT
-        waiting = _Waiting(arrival, self._loop.create_future())
-        self._waiting += 1
+        waiting = _Waiting(arrival, loop.create_future(), loop.time() + self._store_seconds)
+        self._waiting.append(waiting)
         self._queue.put(waiting)
-        try:
-            async with asyncio.timeout(self._store_seconds):
-                return await waiting.answer
-        except TimeoutError:  # it may still be committed: then the vendor's retry is a duplicate
-            return Stored.NOT
+        if self._alarm is None:
+            self._alarm = loop.call_at(waiting.until, self._give_up_overdue, loop)
+        return await waiting.answer
 
     # -- the writer thread
 
@@ -159,12 +164,13 @@ class Inbox:
                 self._store_group(loop, group)
             self._flush_if_due()
         self._flush()
+        self._appender.close()
 
     def _store_group(self, loop: asyncio.AbstractEventLoop, group: Sequence[_Waiting]) -> None:
         arrivals = [waiting.arrival for waiting in group]
         outcomes = self._write(arrivals)
         try:
-            loop.call_soon_threadsafe(self._answer, group, outcomes)
+            loop.call_soon_threadsafe(self._answer, outcomes)
         except RuntimeError:  # the loop was closed under us: nobody is left to be answered
             log.warning("inbox_stopped_late", deliveries=len(group))
         self._metrics.group_rows.observe(len(group))
@@ -226,10 +232,10 @@ class Inbox:
         return outcomes
 
     def _insert(self, arrivals: Sequence[Arrival]) -> list[Stored]:
-        with self._db.write() as session:
-            inserted = insert_new(
-                session, Delivery.__table__, [arrival.row() for arrival in arrivals], key="dedupe_key"
-            )
+        rows = [arrival.row() for arrival in arrivals]
+        inserted = self._appender.run(
+            lambda connection: insert_new(connection, Delivery.__table__, rows, key="dedupe_key")
+        )
         outcomes = []
         for arrival in arrivals:
             outcomes.append(Stored.NEW if arrival.dedupe_key in inserted else Stored.DUPLICATE)
@@ -244,12 +250,12 @@ class Inbox:
 
     def _after(self, arrivals: Sequence[Arrival], outcomes: Sequence[Stored]) -> None:
         """What can wait until the requests are answered."""
-        pairs = list(zip(arrivals, outcomes, strict=True))
-        for arrival, outcome in pairs:
+        counted = Counter(zip((arrival.integration_id for arrival in arrivals), outcomes, strict=True))
+        for (integration_id, outcome), number in counted.items():
             if outcome in _COUNTED:
-                self.tally.note(arrival.integration_id, _COUNTED[outcome], arrival.received_at)
-        self._doorbell.press({arrival.integration_id for arrival, outcome in pairs if outcome is Stored.NEW})
-        again = [arrival for arrival, outcome in pairs if outcome is Stored.DUPLICATE]
+                self.tally.note(integration_id, _COUNTED[outcome], arrivals[0].received_at, number)
+        self._doorbell.press(integration_id for integration_id, outcome in counted if outcome is Stored.NEW)
+        again = [arrival for arrival, outcome in zip(arrivals, outcomes, strict=True) if outcome is Stored.DUPLICATE]
         if again:
             self._report_changed(again[:COMPARED])
 
@@ -271,11 +277,22 @@ class Inbox:
 
     # -- back on the event loop
 
-    def _answer(self, group: Sequence[_Waiting], outcomes: Sequence[Stored]) -> None:
-        self._waiting -= len(group)
-        for waiting, outcome in zip(group, outcomes, strict=True):
-            if not waiting.answer.done():  # it may have given up
-                waiting.answer.set_result(outcome)
+    def _answer(self, outcomes: Sequence[Stored]) -> None:
+        for outcome in outcomes:
+            answer = self._waiting.popleft().answer
+            if not answer.done():  # it may have given up
+                answer.set_result(outcome)
+
+    def _give_up_overdue(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One alarm for all who wait: an alarm for each costs as much as reading its headers."""
+        now, self._alarm = loop.time(), None
+        for waiting in self._waiting:
+            if waiting.until > now:
+                self._alarm = loop.call_at(waiting.until, self._give_up_overdue, loop)
+                break
+            # It stays in line, for it may still be committed: then the vendor's retry is a duplicate.
+            if not waiting.answer.done():
+                waiting.answer.set_result(Stored.NOT)
 
 
 def _words(error: Exception) -> str:

@@ -20,10 +20,10 @@ class Tally:
         self._lock = threading.Lock()  # the event loop counts, the inbox's writer takes
         self._counts: Counter[tuple[str, datetime, Counted]] = Counter()
 
-    def note(self, integration_id: str, what: Counted, at: datetime) -> None:
-        """One more."""
+    def note(self, integration_id: str, what: Counted, at: datetime, number: int = 1) -> None:
+        """So many more."""
         with self._lock:
-            self._counts[integration_id, period(at), what] += 1
+            self._counts[integration_id, period(at), what] += number
 
     def take(self) -> Counts:
         """All of it, which is forgotten here."""

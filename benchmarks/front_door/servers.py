@@ -5,7 +5,8 @@
 | name | before it answers 202 |
 |---|---|
 | ours | `turnbuckle serve`, as operators run it |
-| groups of one | the same, but every delivery has a commit of its own |
+| limit | checks the signature, stores the delivery by the shortest way (`limit`): the least that keeps the promise |
+| groups of one | as ours, but every delivery has a commit of its own |
 | bare ASGI | reads the body |
 | FastAPI | reads the body |
 | FastAPI + Celery | checks the signature, reads the JSON, sends it to Redis with `.delay()` |
@@ -27,13 +28,14 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
 from benchmarks.front_door.deliveries import EVENT
+from benchmarks.front_door.limit import Limit
 from cli.main import app as command_line
 from cli.web import listen, server_for
 from core.db import make_engine
 from core.models import Delivery
 from webhooks import inbox
 
-STORING = ("ours", "groups of one", "FastAPI + commit")
+STORING = ("ours", "limit", "groups of one", "FastAPI + commit")
 """Those that leave a row per delivery."""
 
 CELERY = "FastAPI + Celery"
@@ -61,7 +63,7 @@ def groups_of_one(port: int) -> None:
 
 
 async def bare(scope: Any, receive: Any, send: Any) -> None:
-    """The least a server can do: the practical limit of this machine."""
+    """The least a server can do: the limit of the server and the load."""
     if scope["type"] == "lifespan":
         for step in ("startup", "shutdown"):
             await receive()
@@ -72,6 +74,12 @@ async def bare(scope: Any, receive: Any, send: Any) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 202, "headers": headers})
     await send({"type": "http.response.body", "body": b"{}"})
+
+
+def limit() -> Limit:
+    """The practical limit of what keeps the promise."""
+    told = ("TURNBUCKLE_DATABASE_URL", "BENCH_INTEGRATION", "BENCH_SECRET")
+    return Limit(*(os.environ[name] for name in told))
 
 
 def fastapi_alone() -> FastAPI:
@@ -156,6 +164,7 @@ def _served(make: Callable[[], Any]) -> Callable[[int], None]:
 
 SERVERS: dict[str, Callable[[int], None]] = {
     "ours": ours,
+    "limit": _served(limit),
     "groups of one": groups_of_one,
     "bare ASGI": _served(lambda: bare),
     "FastAPI": _served(fastapi_alone),

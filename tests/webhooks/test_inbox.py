@@ -152,6 +152,44 @@ def test_a_commit_that_takes_too_long_is_no_2xx_and_its_retry_is_no_second_row(
     assert stored_keys(door.db) == ["INT-1:warm", "INT-1:late"]
 
 
+def test_everybody_who_waits_is_given_up_in_time_whoever_came_before(sqlite_url: str, make_door: MakeDoor) -> None:
+    door = make_door(sqlite_url, store_seconds=0.2)
+
+    async def store(number: int) -> tuple[Stored, float]:
+        await asyncio.sleep(number * 0.1)
+        loop = asyncio.get_running_loop()
+        came = loop.time()
+        return await door.inbox.store(replace(ARRIVAL, dedupe_key=f"INT-1:{number}")), loop.time() - came
+
+    async def store_all() -> list[tuple[Stored, float]]:
+        return await asyncio.gather(*(store(number) for number in range(4)))
+
+    for _ in range(2):  # the second time there is nothing left of the first
+        with sqlite_writer_held(door):
+            given_up = door.runner.run(store_all())
+        assert [stored for stored, _ in given_up] == [Stored.NOT] * 4
+        assert all(0.19 <= waited < 2 for _, waited in given_up)
+        wait_until(lambda: stored_count(door.db) == 4, what="the late commits")
+    assert door.runner.run(store(5))[0] is Stored.NEW
+
+
+def test_a_sender_that_gives_up_takes_nobodys_answer(sqlite_url: str, make_door: MakeDoor) -> None:
+    door = make_door(sqlite_url)
+
+    async def store_three() -> list[Any]:
+        with sqlite_writer_held(door):
+            storing = [
+                asyncio.ensure_future(door.inbox.store(replace(ARRIVAL, dedupe_key=f"INT-1:{number}")))
+                for number in (1, 2, 1)
+            ]
+            await asyncio.sleep(0)
+            storing[1].cancel()
+        return await asyncio.gather(*storing, return_exceptions=True)
+
+    first, cancelled, again = door.runner.run(store_three())
+    assert (first, type(cancelled), again) == (Stored.NEW, asyncio.CancelledError, Stored.DUPLICATE)
+
+
 def test_an_integration_removed_meanwhile_does_not_take_its_neighbours_along(any_door: Door) -> None:
     add_integration(any_door.db, "INT-2", hook_id="g" * 32)
     gone = "/webhooks/bell/" + "g" * 32
@@ -204,6 +242,17 @@ def test_what_was_taken_is_stored_before_it_stops_and_nothing_is_taken_after(doo
     assert stored_count(door.db) == 50
     assert door.rings.count("INT-1") in (1, 2)
     assert door.post().status == 503
+
+
+def test_connections_the_database_has_closed_cost_no_delivery(
+    postgres: Any, bell_postgres_url: str, make_door: MakeDoor
+) -> None:
+    door = make_door(bell_postgres_url)
+    name = door.db.engine.url.database
+    for _ in range(3):
+        assert door.post_all(requests(20)) == [202] * 20
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    assert stored_count(door.db) == 60
 
 
 def test_while_the_database_is_away_nothing_is_acknowledged_and_then_all_is_as_before(
