@@ -106,7 +106,9 @@ def changed(
     token       within a run: the next page
     high        within a run: the latest change seen
 
-    Where an earlier run's token is no longer good, for which `ask` raises Rejected, that run begins anew.
+    Where an earlier run's token is no longer good, for which `ask` raises Rejected, that run begins anew. One that was
+    carried on to its end is followed by the next at once: what happened since it began may be in none of its pages, and
+    whoever starts a poll wants to know of it.
     """
     state: dict[str, Any] = dict(cursor or {})
     if not set(containers) <= set(state.get("containers", ())):
@@ -114,24 +116,29 @@ def changed(
     resumed = state.get("token") is not None
     if not resumed:
         state |= _begun(state, search)
+    carried_on = resumed
     while True:
         try:
             page = ask(state["search"], state["token"])
         except Rejected:
             if not resumed:
                 raise
+            carried_on = False
             state |= _begun(state, search)
             page = ask(state["search"], None)
         resumed = False
         high = max(filter(None, (state["high"] and moment(state["high"]), page.latest)), default=None)
         state |= {"token": page.token, "high": high and iso_ms(high)}
         total = state["search"].get("total")
-        if page.token is None:
-            yield TaskPage(
-                page.tasks, {"since": state["high"] or state["since"], "containers": list(containers)}, total
-            )
-            return
+        if page.token is not None:
+            yield TaskPage(page.tasks, dict(state), total)
+            continue
+        state = {"since": state["high"] or state["since"], "containers": list(containers)}
         yield TaskPage(page.tasks, dict(state), total)
+        if not carried_on:
+            return
+        carried_on = False
+        state |= _begun(state, search)
 
 
 def _begun(state: dict[str, Any], search: Callable[[datetime | None], JsonObject]) -> dict[str, Any]:

@@ -59,13 +59,14 @@ class Held:
 @dataclass
 class Process:
     """One run of a worker or a request: its name, what will happen to it, and how far it is. `began` is how many lines
-    the vendor's journal had then."""
+    the vendor's journal had then; `last_call` is the one it made last."""
 
     name: str
     interrupts: tuple[Interrupt, ...] = ()
     began: int = 0
     dead: bool = False
     used_token: bool = False
+    last_call: str = ""
     leases: dict[str, Held] = field(default_factory=dict)
     moments: dict[str, int] = field(default_factory=dict)
 
@@ -225,6 +226,8 @@ class SimulatedTransport(Transport):
         self.pass_time()
         self.machine.note(f"call {operation}")
         instead = self.machine.moment("before_call", operation) or self.down()
+        if self.machine.running:
+            self.machine.running[-1].last_call = operation
         if "token" in operation and self.machine.running:
             self.machine.running[-1].used_token = True
         if instead is not None:

@@ -317,7 +317,9 @@ class World:
             if (self.clock() - began).total_seconds() <= longest:
                 self.take(step)
         self.token_trouble |= longest <= SAFE_PAUSE < (self.clock() - began).total_seconds()
-        if self.vendor.writes_blindly(interrupt.where, operation):
+        # A commit between two calls (of the rate budget) lies in the same moment as the end of the first.
+        moment = (interrupt.where, operation) if operation else ("after_call", process.last_call)
+        if self.vendor.writes_blindly(*moment):
             self.unsettled.add(self.vendor.happened())  # the line of the journal that the write will be
         return None
 

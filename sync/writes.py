@@ -267,6 +267,8 @@ class Writer:
             said_gone.clear()
             task = db.scalars(select(Task).where(Task.id == debt.task.id).with_for_update()).one()
             binding = db.scalars(select(Binding).where(Binding.id == debt.binding.id)).one()
+            if binding.state == "ended":
+                return Applied()  # the item's end was proven while the write was under way: its answer is older
             remembered = {name: _refusal(owed[name], refusal) for name, refusal in refused.items() if name in owed}
             binding.refused = {k: v for k, v in binding.refused.items() if k not in owed} | remembered
             binding.attempts = 0

@@ -58,13 +58,14 @@ def test_a_run_reads_all_pages_and_the_next_one_begins_where_it_ended():
     assert vendor.searches == [None, at(9)]
 
 
-def test_every_page_can_be_carried_on_after_without_a_new_search():
+def test_a_run_that_is_carried_on_ends_without_a_new_search_and_the_next_one_follows_at_once():
     vendor = Vendor()
     for page in vendor.run(None)[:-1]:
+        vendor.searches.clear()
         rest = vendor.run(page.cursor)
-        assert ids(rest) == list(range(int(page.tasks[-1].external_id) + 1, 10))
-        assert rest[-1].cursor["since"] == "2026-05-04T00:09:00.000Z"
-    assert vendor.searches == [None]
+        assert ids(rest) == [*range(int(page.tasks[-1].external_id) + 1, 10), 9]
+        assert rest[-1].cursor == {"since": "2026-05-04T00:09:00.000Z", "containers": ["A"]}
+        assert vendor.searches == [at(9)]
 
 
 def test_the_latest_change_of_all_pages_counts_whichever_comes_first():
@@ -97,7 +98,8 @@ def test_a_run_whose_page_is_no_longer_known_begins_anew_and_a_fresh_refusal_is_
     vendor.lost.add("3")
     with pytest.raises(Rejected):
         vendor.run(None)
-    assert ids(vendor.run(first.cursor | {"token": "8"})) == [8, 9]
+    vendor.lost.clear()
+    assert ids(vendor.run(first.cursor | {"token": "8"})) == [8, 9, 9]
     vendor.lost = {"8"}
     anew = vendor.run(first.cursor | {"token": "8", "high": "2030-01-01T00:00:00.000Z"})
     assert ids(anew) == list(range(10))

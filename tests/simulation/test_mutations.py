@@ -111,7 +111,7 @@ def believe_messages_of_what_is_gone(patch: pytest.MonkeyPatch) -> None:
 
 def take_an_echo_for_a_change(patch: pytest.MonkeyPatch) -> None:
     """Our own write, seen before its answer, is taken for somebody's edit there."""
-    patch.setattr(sync.writes, "with_sent", lambda base, _values: base)
+    patch.setattr(sync.writes, "with_sent", lambda base, *_: base)
 
 
 def settle_against_what_the_task_says_now(patch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,12 @@ def test_a_late_message_does_not_bring_back_what_was_deleted(stage: Stage) -> No
     assert world.rows("SELECT state FROM binding") == [("ended",)]
 
 
+def test_the_answer_to_a_write_does_not_bring_back_what_was_deleted_since(stage: Stage) -> None:
+    gone = while_("after_call", writing(stage), Step("there_delete"), HEAR, seconds=1)
+    world = ends_well(stage, here("title", "New"), push(gone))
+    assert world.rows("SELECT state FROM binding") == [("ended",)]
+
+
 def test_an_item_restored_while_its_end_was_being_written_down_stays_tied(toy: Stage) -> None:
     restored = while_("after_call", 0, Step("there_restore"), DROP, Step("sync"))
     world = ends_well(toy, Step("there_delete"), DELIVER, Step("drain", interrupts=(restored,)))
