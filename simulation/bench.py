@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import delete
 
-from connectors.contract import Connector, RawDelivery
+from connectors.contract import Connector, RawDelivery, capabilities
 from connectors.kit.bench import Answer, Connected, Moment
+from connectors.kit.codepeople import DEEDS
 from connectors.kit.rule import Subject
 from connectors.kit.run import Trial
 from connectors.tiers import folder_of
@@ -83,6 +84,19 @@ class EngineBench(Looking):
     def ways_in(self) -> tuple[bool, ...]:
         """By token or password, and by consent."""
         return (False,) if self.connector.manifest.oauth is None else (False, True)
+
+    # --- whatever the connector is about ---
+
+    def subjects(self) -> tuple[str, ...]:
+        """What the connector reads."""
+        return tuple(name for name in ("task_source", "code_source") if name in capabilities(self.connector))
+
+    def stir(self, subject: str, text: str) -> None:
+        """An item gets a title, or a change is opened."""
+        if subject == "code_source":
+            self.code.do("open")
+        else:
+            self.vendor.edit(0, "title", text)
 
     # --- people here ---
 
@@ -239,11 +253,14 @@ class EngineBench(Looking):
 
 def _interrupts(moments: Iterable[Moment]) -> tuple[Interrupt, ...]:
     return tuple(
-        Interrupt(
-            m.where, m.nth, m.what, 0, tuple(Step(do, slot, "title", f"Meanwhile {slot}") for do, slot in m.meanwhile)
-        )
-        for m in moments
+        Interrupt(m.where, m.nth, m.what, 0, tuple(_meanwhile(do, slot) for do, slot in m.meanwhile)) for m in moments
     )
+
+
+def _meanwhile(do: str, slot: int) -> Step:
+    if do in DEEDS:
+        return Step("there_code", slot, do)
+    return Step(do, slot, "title", f"Meanwhile {slot}")
 
 
 # --- the composition ----------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from typing import Any, cast
 from connectors.contract import Connector
 from connectors.http import Unlimited
 from connectors.kit.bench import Row
+from connectors.kit.codepeople import CodePeople
 from core.models import Integration, Subscription
+from simulation.codeside import code_side
 from simulation.invariants import fingerprint
 from simulation.observed import Watched
 from simulation.stage import Stage
@@ -69,6 +71,11 @@ class Looking:
         """People at the vendor."""
         return cast("TrialVendor", self._stage.vendor)  # a trial's stage is made with one
 
+    @property
+    def code(self) -> CodePeople:
+        """People who write code. Raises TypeError for a side without any."""
+        return code_side(self._stage.vendor)
+
     def row(self) -> Integration:
         """The integration's row, detached."""
         return integration_of(self._world)
@@ -100,6 +107,10 @@ class Looking:
     def events(self, type_: str = "") -> list[Row]:
         """The events of a type, or all."""
         return self._table("event", "type = ? OR ? = ''", type_, type_)
+
+    def kept(self) -> object:
+        """The tasks, and what was heard of code."""
+        return self.tasks(), self._table("event", "type LIKE 'code.%'")
 
     def deliveries(self) -> list[Row]:
         """The inbox."""

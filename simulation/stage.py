@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from connectors.contract import TASK_FIELDS, Connector, Rule
+from connectors.contract import TASK_FIELDS, Connector, Rule, capabilities
 from connectors.registry import Registry
 from core import ids, workspaces
 from core.db import Base
@@ -148,6 +148,8 @@ class Stage:
         return Tenant(workspace, line.id, project.id, people)
 
     def _config(self, tenant: Tenant, conflict: dict[str, Rule]) -> dict[str, Any]:
+        if "task_source" not in capabilities(self.runtime.registry.get(self.vendor.name)):
+            return self.vendor.config()
         first, second = self.vendor.containers
         projects = [
             {"external": first, "service_line_id": tenant.line_id, "project_id": tenant.project_id},

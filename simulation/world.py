@@ -18,6 +18,7 @@ from core.bulk import insert_new
 from core.errors import PlatformError
 from core.models import Delivery, Integration
 from core.tasks import PRIORITIES, STATUSES, NewTask
+from simulation.codeside import code_side
 from simulation.machine import Process
 from simulation.schedule import Interrupt, Schedule, Step
 from simulation.stage import Beginning, Stage
@@ -354,9 +355,14 @@ def _there_edit(world: World, step: Step) -> None:
     world.vendor.edit(step.slot, step.field, step.value)
 
 
+def _there_code(world: World, step: Step) -> None:
+    code_side(world.vendor).do(step.field, step.slot)
+
+
 _THERE: Mapping[str, Callable[[World, Step], Any]] = {
     "there_create": lambda world, step: world.vendor.create(str(step.value), step.slot),
     "there_edit": _there_edit,
+    "there_code": _there_code,
     "there_move": lambda world, step: world.vendor.move(step.slot, 1),
     "there_delete": lambda world, step: world.vendor.delete(step.slot),
     "there_restore": lambda world, _step: world.vendor.restore(),

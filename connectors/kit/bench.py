@@ -1,8 +1,9 @@
 """The bench: the platform and the vendor as a rule sees them.
 
 The engine, its database and the front door are the real ones; they live on upper floors, so here are only the shapes.
-A rule begins with a world in which one integration is connected, its webhook registered where the vendor allows it,
-and one item (slot 0, in the first container) is tied to a task.
+A rule begins with a world in which one integration is connected, its webhook registered where the vendor allows it.
+Of a connector with tasks one item (slot 0, in the first container) is tied to a task; of one with code the history of
+two repositories has been read.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from connectors.contract import Connector, RawDelivery
+from connectors.kit.codepeople import CodePeople
 
 Row = Mapping[str, Any]
 """A row of one of the platform's tables, by column."""
@@ -41,7 +43,8 @@ class Connected:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Where a worker is struck: at the nth `before_call`, `after_call`, `before_commit` or `after_commit`, and by what
-    (`crash`, or `pause`: then `meanwhile` happens)."""
+    (`crash`, or `pause`: then `meanwhile` happens: what people there do to items, or deeds of `codepeople` in a
+    repository)."""
 
     where: str
     nth: int
@@ -142,6 +145,11 @@ class Bench(Protocol):
         """People at the vendor, and what can be done to it."""
         ...
 
+    @property
+    def code(self) -> CodePeople:
+        """The same people, where they write code."""
+        ...
+
     # --- worlds and time ---
 
     def begin(self, *, bound: bool = True, oauth: bool = False) -> None:
@@ -154,6 +162,20 @@ class Bench(Protocol):
 
     def ways_in(self) -> tuple[bool, ...]:
         """Values of `oauth` there are: consent is one where the manifest has OAuth facts."""
+        ...
+
+    # --- whatever the connector is about ---
+
+    def subjects(self) -> tuple[str, ...]:
+        """`task_source`, `code_source` or both: what the connector reads."""
+        ...
+
+    def stir(self, subject: str, text: str) -> None:
+        """Something happens there of which a webhook tells: an item has this title, or a change with it is opened."""
+        ...
+
+    def kept(self) -> object:
+        """All that was ever synced: what must not go when the integration does."""
         ...
 
     # --- people here ---

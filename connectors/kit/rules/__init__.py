@@ -4,6 +4,7 @@ from connectors.kit.rule import Rule
 from connectors.kit.rules import (
     budget,
     changing,
+    codeways,
     connecting,
     creating,
     deleting,
@@ -45,6 +46,7 @@ _MODULES = (
     changing,
     honesty,
     budget,
+    codeways,
 )
 
 RULES: tuple[Rule, ...] = tuple(sorted((rule for module in _MODULES for rule in module.RULES), key=lambda r: r.tier))
