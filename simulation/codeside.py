@@ -62,11 +62,15 @@ class CodeSide(SandboxSide):
         """No item can be gone."""
         return False
 
+    def repository_id(self, repo: Repo) -> str:
+        """The vendor's immutable id, as `external_id` gives it."""
+        return str(repo.id)
+
     # --- people ---
 
     def repositories(self) -> list[There]:
         """What is there, in the order of birth."""
-        return [There(str(repo.id), repo.name, repo.archived) for repo in self.host.repos.values()]
+        return [self._named(repo) for repo in self.host.repos.values()]
 
     def do(self, deed: str, repo: int = 0) -> bool:
         """Do something in a repository, to the newest there is to do it to. False: the vendor has no such thing."""
@@ -82,8 +86,10 @@ class CodeSide(SandboxSide):
 
     def add(self, name: str) -> There:
         """Another repository."""
-        repo = self.sandbox.add_repo(name)
-        return There(str(repo.id), repo.name)
+        return self._named(self.sandbox.add_repo(name))
+
+    def _named(self, repo: Repo) -> There:
+        return There(self.repository_id(repo), repo.name, repo.archived)
 
     def plant_changes(self, count: int, repo: int = 0) -> None:
         """A history of so many changes, without webhooks."""
@@ -91,7 +97,9 @@ class CodeSide(SandboxSide):
 
     def happened_in(self, repo: str) -> Counter[str]:
         """What there is to tell of a repository, counted by `type` or `type:detail`; also of one that is gone."""
-        home = self.host.repos.get(int(repo)) or self.host.gone[int(repo)]
+        [home] = [
+            one for one in (*self.host.repos.values(), *self.host.gone.values()) if self.repository_id(one) == repo
+        ]
         return Counter(
             {what: count for what, count in _truth(home).items() if what.partition(":")[0] not in self.tells_not}
         )
@@ -150,6 +158,7 @@ _DO: Mapping[str, Callable[[_Team], Any]] = {
     "run": lambda t: t.host.run(t.author, t.repo.name, "build"),
     "running": lambda t: t.move_run("running"),
     "ran": lambda t: t.move_run("success"),
+    "broke": lambda t: t.move_run("failed"),
     "rerun": lambda t: t.host.rerun(t.author, t.repo.name, max(t.repo.runs)),
     "release": lambda t: t.host.release(t.author, t.repo.name, f"v{len(t.repo.releases) + 1}.0"),
     "rename": lambda t: t.host.rename(t.author, t.repo.name, f"{t.repo.name}-renamed"),

@@ -33,6 +33,7 @@ DEEDS: Mapping[str, str] = {
     "run": "a pipeline's run",
     "running": "it runs",
     "ran": "it succeeded",
+    "broke": "it failed",
     "rerun": "it is run again",
     "release": "a release of the default branch",
     "rename": "the repository has another name",
@@ -46,11 +47,12 @@ DEEDS: Mapping[str, str] = {
 
 STORY = (
     *("draft", "comment", "ready", "request", "add", "approve", "dismiss", "approve", "merge"),
-    *("run", "running", "ran", "deploy", "deploying", "deployed"),
+    *("run", "running", "deploy", "deploying", "deployed", "ran"),
     *("open", "close", "reopen", "approve", "squash", "release"),
-    *("open", "close", "push", "deploy", "deploying", "undeployed"),
+    *("open", "close", "push", "run", "running", "deploy", "deploying", "undeployed", "broke"),
 )
-"""Some days of a team: every kind of event, changes that end in every way, a deployment that fails."""
+"""Some days of a team: every kind of event, changes that end in every way, a deployment that fails. Each deployment is
+made by a run of its own while that goes on, as the pipelines of all vendors make them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,7 @@ def stable_id(bench: Bench) -> Iterator[Finding]:
 
 RULES = (
     Rule(
-        "stable-repository-id",
+        "code-stable-id",
         Tier.BRONZE,
         "A repository's id is immutable; renamed, it is the same one.",
         executed=stable_id,

@@ -49,7 +49,7 @@ class Repository(msgspec.Struct):
 
 
 class Named(msgspec.Struct):
-    """Named, or a webhook."""
+    """Somebody, or a webhook."""
 
     id: str
     name: str = ""
