@@ -48,7 +48,8 @@ DEEDS: Mapping[str, str] = {
 STORY = (
     *("draft", "comment", "ready", "request", "add", "approve", "dismiss", "approve", "merge"),
     *("run", "running", "deploy", "deploying", "deployed", "ran"),
-    *("open", "close", "reopen", "approve", "squash", "release"),
+    *("open", "close", "reopen"),
+    *("open", "approve", "squash", "release"),
     *("open", "close", "push", "run", "running", "deploy", "deploying", "undeployed", "broke"),
 )
 """Some days of a team: every kind of event, changes that end in every way, a deployment that fails. Each deployment is

@@ -27,7 +27,7 @@ def read(side: ForgeSide) -> list[CodeEvent]:
 def test_a_story_is_counted_as_a_sound_connector_tells_it(forge: ForgeSide) -> None:
     assert all(forge.do(deed) for deed in STORY)
     there = forge.happened_in(forge.repositories()[0].id)
-    assert there["code.pull_request_opened"] == 3
+    assert there["code.pull_request_opened"] == 4
     assert there["code.deployment_status:failed"] == 1
     assert sum(count for what, count in there.items() if what.startswith("code.commit:")) == 7
     assert counted(event for event in read(forge) if event.repository == forge.repositories()[0].id) == there
