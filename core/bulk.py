@@ -55,8 +55,11 @@ def insert_rows(session: Session, table: FromClause, rows: Sequence[Row], *, sha
         session.execute(insert(table), [{**shared, **row} for row in rows])
 
 
-def insert_new(session: Session, table: FromClause, rows: Sequence[Row], *, key: str) -> set[Any]:
-    """Insert the rows whose unique `key` is not there yet; the keys of those that were inserted.
+def insert_new(
+    session: Session, table: FromClause, rows: Sequence[Row], *, key: str, where: str | None = None
+) -> set[Any]:
+    """Insert the rows whose unique `key` is not there yet; the keys of those that were inserted. `where` is the
+    condition of the key's index, if it has one.
 
     Of rows with the same key the first is taken. In the order of the keys, so that two transactions with the same rows
     never wait for each other in a ring.
@@ -67,8 +70,10 @@ def insert_new(session: Session, table: FromClause, rows: Sequence[Row], *, key:
     rows = sorted(rows, key=lambda row: row[key])  # stable
     columns = tuple(rows[0])
     if on_postgresql(session):
-        return set(session.scalars(_pg_insert_new(table, columns, key), _arrays(table, columns, rows)))
-    statement = sqlite.insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
+        return set(session.scalars(_pg_insert_new(table, columns, key, where), _arrays(table, columns, rows)))
+    condition = None if where is None else text(where)
+    insertion = sqlite.insert(table).on_conflict_do_nothing(index_elements=[key], index_where=condition)
+    statement = insertion.returning(table.c[key])
     return set(session.connection().execute(statement, list(rows)).scalars())
 
 
@@ -124,8 +129,9 @@ def _pg_insert(table: Table, columns: tuple[str, ...], shared: tuple[str, ...] =
 
 
 @lru_cache(maxsize=256)
-def _pg_insert_new(table: Table, columns: tuple[str, ...], key: str) -> TextClause:
-    return text(f"{_pg_insert(table, columns).text} ON CONFLICT ({key}) DO NOTHING RETURNING {key}")
+def _pg_insert_new(table: Table, columns: tuple[str, ...], key: str, where: str | None = None) -> TextClause:
+    target = f"({key})" if where is None else f"({key}) WHERE {where}"
+    return text(f"{_pg_insert(table, columns).text} ON CONFLICT {target} DO NOTHING RETURNING {key}")
 
 
 @lru_cache(maxsize=256)
