@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,16 @@ from simulation.quiet import Unrest, come_to_rest
 from simulation.schedule import Conditions, Interrupt, Schedule, Step
 from simulation.sides import UnknownSide, side
 from simulation.stage import MakeVendor, Stage
-from simulation.world import World
+from simulation.world import World, moment
 from sync import integrations, subscriptions
 from sync.credentials import label, load
+from sync.repositories import read_anew
 
 COLUMNS = {"assignee": "assignee_id"}
 """Field -> its column, where the two differ."""
+
+MOST_TRIES = 20
+"""Readings of repositories until they must have come to their end: each failure doubles the wait."""
 
 STRANGE = "a-secret-that-nobody-signs-with-0123456789"
 
@@ -80,6 +85,12 @@ class EngineBench(Looking):
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self._stage.clock.advance(seconds)
+
+    def strike(self, seconds: int) -> None:
+        """Time passes to the next full so many seconds."""
+        clock, began = self._stage.clock, self._world.beginning.now
+        step = timedelta(seconds=seconds)
+        clock.now = began + ((clock.now - began) // step + 1) * step
 
     def ways_in(self) -> tuple[bool, ...]:
         """By token or password, and by consent."""
@@ -171,15 +182,23 @@ class EngineBench(Looking):
             self._stage.clock.now = max(self._stage.clock.now, due)
         self.pull()
 
+    def backfill(self, *moments: Moment) -> bool:
+        """The backfill lane, until nothing of it is left."""
+        before = self._world.disturbances
+        self._world.take(Step("backfill", interrupts=_interrupts(moments)))
+        return self._world.disturbances > before
+
     def tick(self) -> None:
         """Beat, and the work it finds."""
         self._world.take(Step("tick"))
 
     def resync(self, *moments: Moment) -> None:
-        """Every item once more."""
+        """Every item, and every repository, once more."""
+        now = self._stage.clock()
         with self._stage.database.write() as session:
             row = session.get_one(Integration, self._id)
-            row.cursor, row.next_pull_at = None, self._stage.clock()
+            row.cursor, row.next_pull_at = None, now
+            read_anew(session, self._id, now)
         self.pull(*moments)
 
     def rest(self) -> list[str]:
@@ -187,9 +206,22 @@ class EngineBench(Looking):
         self._world.needs_poll = True
         try:
             come_to_rest(self._world)
+            self._read_on()
         except (Unrest, Runaway) as error:
             return [f"at_rest: {error}"]
         return violations(self._world)
+
+    def _read_on(self) -> None:
+        """Histories are read to their end, and repositories that failed are tried again when that is due."""
+        for _ in range(MOST_TRIES):
+            [(due,)] = self._world.rows(
+                "SELECT max(next_poll_at) FROM repository WHERE state IN ('backfilling', 'live')"
+            )
+            if due is None:
+                return
+            self._stage.clock.now = max(self._stage.clock.now, moment(due))
+            self.backfill()
+            self.pull()
 
     # --- operators ---
 

@@ -18,13 +18,17 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from connectors.contract import Config, RawDelivery
+from connectors.contract import Config, RawDelivery, capabilities
 from connectors.kit.codepeople import DEEDS, There
 from sandbox.code import REPOSITORIES, CodeHost, CodeSandbox, Repo
 from sandbox.errors import VendorError
+from sandbox.vendor import TrackerSandbox
 from simulation.sandboxside import SandboxSide
 
 FINAL = frozenset({"success", "failed", "cancelled"})
+
+PAST = 2
+"""Changes of each repository before the integration is connected."""
 
 REVIEWER = "Ann Archer"
 AUTHOR = "Bob Baker"
@@ -48,6 +52,11 @@ class CodeSide(SandboxSide):
         """What the vendor holds."""
         return self.sandbox.host
 
+    def prepare(self, sandbox: TrackerSandbox) -> None:
+        """Both repositories have a past."""
+        for slot in range(len(REPOSITORIES)):
+            self.plant_changes(PAST, slot)
+
     # --- the integration ---
 
     def config(self) -> dict[str, Any]:
@@ -67,6 +76,10 @@ class CodeSide(SandboxSide):
         return str(repo.id)
 
     # --- people ---
+
+    def create(self, title: str, slot: int) -> str | None:
+        """An item, where the connector reads any."""
+        return super().create(title, slot) if "task_source" in capabilities(self.connector_class) else None
 
     def repositories(self) -> list[There]:
         """What is there, in the order of birth."""

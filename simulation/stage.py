@@ -20,6 +20,7 @@ from simulation.machine import START, Machine, SimulatedDatabase, SimulatedTrans
 from simulation.schedule import Conditions
 from simulation.vendor import SimulatedVendor
 from sync import integrations
+from sync.backfill import backfill
 from sync.pull import pull
 from sync.runtime import Lane, Runtime
 from sync.subscriptions import keep_subscription
@@ -131,6 +132,8 @@ class Stage:
         if conditions.bound:
             self.vendor.create("T0", 0)
         pull(self.runtime, integration.id)
+        while backfill(self.runtime, integration.id):
+            pass
         self.vendor.sent()
         self.clock.advance(60)
         return Beginning(self._rows(), self.vendor.dump(), self.clock.now, tenant, integration.id)

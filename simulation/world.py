@@ -23,6 +23,7 @@ from simulation.machine import Process
 from simulation.schedule import Interrupt, Schedule, Step
 from simulation.stage import Beginning, Stage
 from sync import integrations
+from sync.backfill import backfill
 from sync.runtime import Lane, Runtime
 from sync.scheduler import tick
 from sync.work import work
@@ -274,6 +275,11 @@ class World:
                 self.clock.now = max(self.clock.now, at)
         work(rt, Lane.PULL, self.integration_id)
 
+    def backfill(self, rt: Runtime, _step: Step) -> None:
+        """The backfill lane, turn after turn."""
+        while backfill(rt, self.integration_id):
+            pass
+
     def tick(self, step: Step) -> None:
         """Beat: everything due, found by query, each done by a worker of its own."""
         self.stage.bells.clear()
@@ -376,7 +382,7 @@ _THERE: Mapping[str, Callable[[World, Step], Any]] = {
 }
 """What happens outside our processes."""
 
-_LANE_NAMES = {Lane.PUSH: "push", Lane.INBOX: "drain", Lane.PULL: "poll"}
+_LANE_NAMES = {Lane.PUSH: "push", Lane.INBOX: "drain", Lane.PULL: "poll", Lane.BACKFILL: "backfill"}
 
 _HERE: Mapping[str, Callable[[World, Runtime, Step], None]] = {
     "here_create": World.here_create,
@@ -385,6 +391,7 @@ _HERE: Mapping[str, Callable[[World, Runtime, Step], None]] = {
     "hear": World.hear,
     "push": World.push,
     "poll": World.poll,
+    "backfill": World.backfill,
     "sync": World.sync,
 }
 """What our processes do."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from connectors.contract import Connector, RawDelivery
+from connectors.contract import CodeEvent, Connector, RawDelivery
 from connectors.kit.codepeople import CodePeople
 
 Row = Mapping[str, Any]
@@ -160,6 +160,11 @@ class Bench(Protocol):
         """Time passes, and nobody works."""
         ...
 
+    def strike(self, seconds: int) -> None:
+        """Time passes up to the next full so many seconds since the world began: what is done then is done at the same
+        time in every world, whatever was worked before."""
+        ...
+
     def ways_in(self) -> tuple[bool, ...]:
         """Values of `oauth` there are: consent is one where the manifest has OAuth facts."""
         ...
@@ -228,12 +233,16 @@ class Bench(Protocol):
         """The search for deleted items, when it is due."""
         ...
 
+    def backfill(self, *moments: Moment) -> bool:
+        """The backfill lane, to its end; whether any of the moments came."""
+        ...
+
     def tick(self) -> None:
         """Beat finds what is due, and it is worked."""
         ...
 
     def resync(self, *moments: Moment) -> None:
-        """Every item is pulled again, as by a first sync."""
+        """Every item is pulled again, and every repository read, as by a first sync."""
         ...
 
     def rest(self) -> list[str]:
@@ -271,6 +280,20 @@ class Bench(Protocol):
     def events(self, type_: str = "") -> list[Row]: ...
     def deliveries(self) -> list[Row]: ...
     def runs(self) -> list[Row]: ...
+
+    def code_events(self) -> list[Row]:
+        """The code events in the stream, in its order: `key` (the contract's), `type`, and `data` as it is shown, but
+        for what is ours in it."""
+        ...
+
+    def as_stored(self, event: CodeEvent) -> Row:
+        """How the stream shows an event."""
+        ...
+
+    def followed(self) -> Mapping[str, Row]:
+        """The repositories known here, by the vendor's ids: `name`, and `state` (`backfilling`, `live`, `archived`,
+        `gone`, `left_out`)."""
+        ...
 
     def config(self) -> Any:
         """The integration's config as its connector's model."""

@@ -28,11 +28,14 @@ from connectors.contract import (
 from connectors.kit.bench import Bench
 from connectors.kit.codepeople import STORY
 
+APART = 300
+"""Seconds between two things done: more than it takes to wait for a poll and work off what was heard."""
+
 
 def play(bench: Bench, deeds: Iterable[str] = STORY, repo: int = 0) -> Iterable[str]:
-    """Do these things one after the other, some time apart; each that the vendor has is given when it is done."""
+    """Do these things one after the other; each that the vendor has is given when it is done."""
     for deed in deeds:
-        bench.wait(60)
+        bench.strike(APART)
         if bench.code.do(deed, repo):
             yield deed
 

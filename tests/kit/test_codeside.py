@@ -25,11 +25,13 @@ def read(side: ForgeSide) -> list[CodeEvent]:
 
 
 def test_a_story_is_counted_as_a_sound_connector_tells_it(forge: ForgeSide) -> None:
+    before = forge.happened_in(forge.repositories()[0].id)
     assert all(forge.do(deed) for deed in STORY)
     there = forge.happened_in(forge.repositories()[0].id)
-    assert there["code.pull_request_opened"] == 4
-    assert there["code.deployment_status:failed"] == 1
-    assert sum(count for what, count in there.items() if what.startswith("code.commit:")) == 7
+    told = there - before
+    assert told["code.pull_request_opened"] == 4
+    assert told["code.deployment_status:failed"] == 1
+    assert sum(count for what, count in told.items() if what.startswith("code.commit:")) == 6
     assert counted(event for event in read(forge) if event.repository == forge.repositories()[0].id) == there
 
 
@@ -50,10 +52,11 @@ def test_what_a_vendor_does_not_tell_is_not_missed(forge: ForgeSide, monkeypatch
 
 def test_a_repository_that_is_gone_still_happened(forge: ForgeSide) -> None:
     repository = forge.repositories()[1].id
+    before = forge.happened_in(repository)
     forge.do("push", 1)
     forge.do("delete", 1)
     assert repository not in [one.id for one in forge.repositories()]
-    assert len(forge.happened_in(repository)) == 2
+    assert (forge.happened_in(repository) - before).total() == 1
 
 
 def test_a_hidden_repository_is_not_listed_until_it_is_shown(forge: ForgeSide) -> None:

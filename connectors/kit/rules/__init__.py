@@ -4,6 +4,11 @@ from connectors.kit.rule import Rule
 from connectors.kit.rules import (
     budget,
     changing,
+    codebudget,
+    codeends,
+    codehearing,
+    codereads,
+    codetrouble,
     codeways,
     connecting,
     creating,
@@ -47,6 +52,11 @@ _MODULES = (
     honesty,
     budget,
     codeways,
+    codehearing,
+    codetrouble,
+    codereads,
+    codeends,
+    codebudget,
 )
 
 RULES: tuple[Rule, ...] = tuple(sorted((rule for module in _MODULES for rule in module.RULES), key=lambda r: r.tier))

@@ -203,6 +203,8 @@ class ForgeConnector:
     def parse(delivery: c.RawDelivery, config: ForgeConfig) -> Sequence[c.Signal]:
         """The entries told; of a merge the change to be asked for."""
         event = delivery.headers.get("x-forge-event", "")
+        if event not in EVENTS and not event.startswith("repository_"):
+            return [c.Ignored("unsupported", event)]
         try:
             told = msgspec.json.decode(delivery.body, type=Told)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -212,7 +214,7 @@ class ForgeConnector:
         if event == "merged":
             return [c.CodeHint(c.CodeRef(told.repository, c.RefKind.CHANGE, told.change or ""))]
         heard = [c.CodeHeard(event) for event in _events(told.repository, told.entries, config)]
-        return heard or [c.Ignored("unsupported" if event not in EVENTS else "nothing_followed", event)]
+        return heard or [c.Ignored("nothing_followed", event)]
 
     @staticmethod
     def handshake(delivery: c.RawDelivery, secrets: c.Secrets) -> c.Reply | None:
