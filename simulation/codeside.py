@@ -38,12 +38,14 @@ class CodeSide(SandboxSide):
     """People at a fake source control vendor.
 
     has_not     deeds nobody can do there (of `connectors.kit.codepeople.DEEDS`)
+    kinds       kind of the contract -> what the config's `events` calls it, where that has other names
     tells_not   what the vendor tells in no way of hearing, of the types of events
     """
 
     status_names: ClassVar[Mapping[str, str]] = {}
     priority_names: ClassVar[Mapping[str, str]] = {}
     has_not: ClassVar[frozenset[str]] = frozenset()
+    kinds: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     tells_not: ClassVar[frozenset[str]] = frozenset()
     sandbox: CodeSandbox
 
@@ -103,6 +105,10 @@ class CodeSide(SandboxSide):
 
     def _named(self, repo: Repo) -> There:
         return There(self.repository_id(repo), repo.name, repo.archived)
+
+    def followed_as(self, kind: str) -> tuple[str, ...]:
+        """In the config's words."""
+        return self.kinds.get(kind, (str(kind),))
 
     def plant_changes(self, count: int, repo: int = 0) -> None:
         """A history of so many changes, without webhooks."""

@@ -19,7 +19,7 @@ from core.errors import PlatformError
 from core.models import Delivery, Integration
 from core.tasks import PRIORITIES, STATUSES, NewTask
 from simulation.codeside import code_side
-from simulation.machine import Process
+from simulation.machine import MOST_CALLS_OF_A_HISTORY, Process
 from simulation.schedule import Interrupt, Schedule, Step
 from simulation.stage import Beginning, Stage
 from sync import integrations
@@ -125,6 +125,8 @@ class World:
         """Run our code as a process of its own."""
         self._workers += 1
         process = Process(f"{name}-{self._workers}", interrupts, self.vendor.happened())
+        if name == "backfill":
+            process.most_calls = MOST_CALLS_OF_A_HISTORY
         with self.stage.machine.process(process):
             try:
                 work(self.stage.worker(process.name))

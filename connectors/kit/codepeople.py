@@ -80,6 +80,10 @@ class CodePeople(Protocol):
         """Another repository."""
         ...
 
+    def followed_as(self, kind: str) -> Sequence[str]:
+        """What the config's `events` calls this kind (of the contract's CodeKind)."""
+        ...
+
     def plant_changes(self, count: int, repo: int = 0) -> None:
         """A history of so many changes, without webhooks."""
         ...

@@ -31,11 +31,15 @@ from connectors.kit.codepeople import STORY
 APART = 300
 """Seconds between two things done: more than it takes to wait for a poll and work off what was heard."""
 
+SOON = 8
+"""Seconds between two things done where all is told at last: a whole story is younger then than the five minutes after
+which some vendors' signatures count no more."""
 
-def play(bench: Bench, deeds: Iterable[str] = STORY, repo: int = 0) -> Iterable[str]:
+
+def play(bench: Bench, deeds: Iterable[str] = STORY, repo: int = 0, apart: int = APART) -> Iterable[str]:
     """Do these things one after the other; each that the vendor has is given when it is done."""
     for deed in deeds:
-        bench.strike(APART)
+        bench.strike(apart)
         if bench.code.do(deed, repo):
             yield deed
 

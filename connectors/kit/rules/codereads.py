@@ -8,6 +8,7 @@ from connectors.kit.bench import Bench, Moment
 from connectors.kit.codereading import play
 from connectors.kit.rule import CODE, Finding, Rule, Tier
 from connectors.kit.rules.codehearing import missing
+from connectors.kit.rules.codeways import all_told
 
 MANY = 250
 """Changes of a long history, with some 2,500 events: several pages of a hundred changes, more of anything in them. A
@@ -53,6 +54,7 @@ def all_of_it(bench: Bench) -> Iterator[Finding]:
     bench.arriving()
     bench.pull()
     yield from missing(bench, "after a long history was read while it went on")
+    yield from all_told(bench, bench.code.repositories()[THIRD])
 
 
 def killed(bench: Bench) -> Iterator[Finding]:
@@ -105,6 +107,7 @@ def added(bench: Bench) -> Iterator[Finding]:
             f"with another repository in the config, {len(lost)} events went", "Keep keys free of the config."
         )
     yield from missing(bench, "after a repository was added")
+    yield from all_told(bench, there)
     bench.code.do("open", THIRD)
     bench.hear()
     yield from missing(bench, "after something happened in the added repository")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from connectors.contract import CodeEvent, CodeKind, Cursor, RawDelivery
 from connectors.kit.bench import Bench
+from connectors.kit.codepeople import There
 from connectors.kit.codereading import asked, counted, heard, hears, listed, play, polled
 from connectors.kit.rule import CODE, Finding, Rule, Tier
 
@@ -26,9 +27,13 @@ def complete(bench: Bench) -> Iterator[Finding]:
     for _ in play(bench):
         pass
     for repository in bench.code.repositories():
-        told = [event for event in polled(bench) if event.repository == repository.id]
-        there, here = bench.code.happened_in(repository.id), counted(told)
-        yield from _counts(f"of {repository.name}", there, here)
+        yield from all_told(bench, repository)
+
+
+def all_told(bench: Bench, repository: There) -> Iterator[Finding]:
+    """What a poll of everything tells of a repository, beside what the fake vendor says that happened in it."""
+    told = [event for event in polled(bench) if event.repository == repository.id]
+    yield from _counts(f"of {repository.name}", bench.code.happened_in(repository.id), counted(told))
 
 
 def _counts(of: str, there: Counter[str], here: Counter[str]) -> Iterator[Finding]:
@@ -138,7 +143,7 @@ def followed(bench: Bench) -> Iterator[Finding]:
         told += bench.arriving()
     everything = {event.key: kind_of(event) for event in polled(bench)}
     for kind in CodeKind:
-        made = bench.reconfigure(events=[kind.value])
+        made = bench.reconfigure(events=list(bench.code.followed_as(kind)))
         if made.http != 201:
             yield Finding(
                 f"events can't be [{kind}]: {made.text}", "Let the config's `events` be those of the contract."
