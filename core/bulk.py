@@ -56,8 +56,11 @@ def insert_rows(session: Session, table: FromClause, rows: Sequence[Row], *, sha
         session.execute(insert(table), [{**shared, **row} for row in rows])
 
 
-def insert_new(where: Session | Connection, table: FromClause, rows: Sequence[Row], *, key: str) -> set[Any]:
+def insert_new(
+    through: Session | Connection, table: FromClause, rows: Sequence[Row], *, key: str, where: str | None = None
+) -> set[Any]:
     """Insert the rows whose unique `key` is not there yet, in one statement; the keys of those that were inserted.
+    `where` is the condition of the key's index, if it has one.
 
     Of rows with the same key the first is taken. In the order of the keys, so that two transactions with the same rows
     never wait for each other in a ring.
@@ -67,11 +70,12 @@ def insert_new(where: Session | Connection, table: FromClause, rows: Sequence[Ro
         return set()
     rows = sorted(rows, key=lambda row: row[key])  # stable
     columns = tuple(rows[0])
-    connection = where.connection() if isinstance(where, Session) else where
+    connection = through.connection() if isinstance(through, Session) else through
     if connection.dialect.name == "postgresql":
-        return set(connection.scalars(_pg_insert_new(table, columns, key), _arrays(table, columns, rows)))
-    statement = sqlite.insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
-    return set(connection.scalars(statement, list(rows)))
+        return set(connection.scalars(_pg_insert_new(table, columns, key, where), _arrays(table, columns, rows)))
+    condition = None if where is None else text(where)
+    insertion = sqlite.insert(table).on_conflict_do_nothing(index_elements=[key], index_where=condition)
+    return set(connection.scalars(insertion.returning(table.c[key]), list(rows)))
 
 
 def insert_missing(session: Session, table: FromClause, row: Row) -> bool:
@@ -126,8 +130,9 @@ def _pg_insert(table: Table, columns: tuple[str, ...], shared: tuple[str, ...] =
 
 
 @lru_cache(maxsize=256)
-def _pg_insert_new(table: Table, columns: tuple[str, ...], key: str) -> TextClause:
-    return text(f"{_pg_insert(table, columns).text} ON CONFLICT ({key}) DO NOTHING RETURNING {key}")
+def _pg_insert_new(table: Table, columns: tuple[str, ...], key: str, where: str | None = None) -> TextClause:
+    target = f"({key})" if where is None else f"({key}) WHERE {where}"
+    return text(f"{_pg_insert(table, columns).text} ON CONFLICT {target} DO NOTHING RETURNING {key}")
 
 
 @lru_cache(maxsize=256)

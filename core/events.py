@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import ids
-from core.bulk import insert_rows
+from core.bulk import among, insert_new, insert_rows
 from core.models import AuditRecord, Event
 
 
@@ -45,6 +46,45 @@ def append(session: Session, facts: Sequence[Fact], now: datetime) -> None:
         for id_, fact in numbered
     ]
     insert_rows(session, Event.__table__, rows, shared={"at": now})
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Fact):
+    """An event that others may tell too: it counts once for its `key`, which says whose it is and what happened.
+
+    `occurred_at` is the vendor's time; `backfilled` events are history, and no news.
+    """
+
+    key: str
+    occurred_at: datetime
+    backfilled: bool
+
+
+def append_new(session: Session, facts: Sequence[Told], now: datetime) -> set[str]:
+    """Append those of the facts whose key the stream does not have, in order; returns their keys.
+
+    Several may tell the same at once: one of them appends it.
+    """
+    first = {fact.key: fact for fact in reversed(facts)}
+    known = set(session.scalars(select(Event.key).where(Event.key.is_not(None), among(session, Event.key, first))))
+    new = [fact for key, fact in reversed(first.items()) if key not in known]
+    rows = [
+        {
+            "id": id_,
+            "type": fact.type,
+            "subject_id": fact.subject_id,
+            "actor": fact.actor,
+            "data": dict(fact.data),
+            "key": fact.key,
+            "occurred_at": fact.occurred_at,
+            "backfilled": fact.backfilled,
+            "organization_id": fact.organization_id,
+            "workspace_id": fact.workspace_id,
+            "at": now,
+        }
+        for id_, fact in zip(ids.take(session, "EVT", now, len(new)), new, strict=True)
+    ]
+    return insert_new(session, Event.__table__, rows, key="key", where="key IS NOT NULL")
 
 
 def audit(

@@ -26,6 +26,7 @@ PREFIXES = {
     "EVT": "event",
     "AUD": "audit record",
     "CNF": "conflict",
+    "RPO": "repository",
     "WHK": "webhook endpoint",
 }
 """Every kind of id there is; a new one needs a migration that makes its counter."""

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete
 
-from connectors.contract import Connector, RawDelivery
+from connectors.contract import Connector, RawDelivery, capabilities
 from connectors.kit.bench import Answer, Connected, Moment
+from connectors.kit.codepeople import DEEDS
 from connectors.kit.rule import Subject
 from connectors.kit.run import Trial
 from connectors.tiers import folder_of
@@ -29,12 +31,22 @@ from simulation.quiet import Unrest, come_to_rest
 from simulation.schedule import Conditions, Interrupt, Schedule, Step
 from simulation.sides import UnknownSide, side
 from simulation.stage import MakeVendor, Stage
-from simulation.world import World
+from simulation.world import World, moment
 from sync import integrations, subscriptions
 from sync.credentials import label, load
+from sync.repositories import read_anew
 
 COLUMNS = {"assignee": "assignee_id"}
 """Field -> its column, where the two differ."""
+
+TURN = 60
+"""Seconds between two turns of the backfill lane when it has to wait."""
+
+MOST_TURNS = 600
+"""Turns until a history must be read: some ten hours, at the slowest vendor's rate."""
+
+MOST_TRIES = 20
+"""Readings of repositories until they must have come to their end: each failure doubles the wait."""
 
 STRANGE = "a-secret-that-nobody-signs-with-0123456789"
 
@@ -80,9 +92,28 @@ class EngineBench(Looking):
         """Time passes."""
         self._stage.clock.advance(seconds)
 
+    def strike(self, seconds: int) -> None:
+        """Time passes to the next full so many seconds."""
+        clock, began = self._stage.clock, self._world.beginning.now
+        step = timedelta(seconds=seconds)
+        clock.now = began + ((clock.now - began) // step + 1) * step
+
     def ways_in(self) -> tuple[bool, ...]:
         """By token or password, and by consent."""
         return (False,) if self.connector.manifest.oauth is None else (False, True)
+
+    # --- whatever the connector is about ---
+
+    def subjects(self) -> tuple[str, ...]:
+        """What the connector reads."""
+        return tuple(name for name in ("task_source", "code_source") if name in capabilities(self.connector))
+
+    def stir(self, subject: str, text: str) -> None:
+        """An item gets a title, or a change is opened."""
+        if subject == "code_source":
+            self.code.do("open")
+        else:
+            self.vendor.edit(0, "title", text)
 
     # --- people here ---
 
@@ -157,15 +188,29 @@ class EngineBench(Looking):
             self._stage.clock.now = max(self._stage.clock.now, due)
         self.pull()
 
+    def backfill(self, *moments: Moment) -> bool:
+        """The backfill lane, until nothing of it is left."""
+        before = self._world.disturbances
+        self._world.take(Step("backfill", interrupts=_interrupts(moments)))
+        struck = self._world.disturbances > before
+        for _ in range(MOST_TURNS):
+            if not self._world.rows("SELECT 1 FROM repository WHERE state = 'backfilling'"):
+                break
+            self.wait(TURN)  # for what a vendor's limit allows by then, or until a dead worker's lease has ended
+            self._world.take(Step("backfill"))
+        return struck
+
     def tick(self) -> None:
         """Beat, and the work it finds."""
         self._world.take(Step("tick"))
 
     def resync(self, *moments: Moment) -> None:
-        """Every item once more."""
+        """Every item, and every repository, once more."""
+        now = self._stage.clock()
         with self._stage.database.write() as session:
             row = session.get_one(Integration, self._id)
-            row.cursor, row.next_pull_at = None, self._stage.clock()
+            row.cursor, row.next_pull_at = None, now
+            read_anew(session, self._id, now)
         self.pull(*moments)
 
     def rest(self) -> list[str]:
@@ -173,9 +218,22 @@ class EngineBench(Looking):
         self._world.needs_poll = True
         try:
             come_to_rest(self._world)
+            self._read_on()
         except (Unrest, Runaway) as error:
             return [f"at_rest: {error}"]
         return violations(self._world)
+
+    def _read_on(self) -> None:
+        """Histories are read to their end, and repositories that failed are tried again when that is due."""
+        for _ in range(MOST_TRIES):
+            [(due,)] = self._world.rows(
+                "SELECT max(next_poll_at) FROM repository WHERE state IN ('backfilling', 'live')"
+            )
+            if due is None:
+                return
+            self._stage.clock.now = max(self._stage.clock.now, moment(due))
+            self.backfill()
+            self.pull()
 
     # --- operators ---
 
@@ -239,11 +297,14 @@ class EngineBench(Looking):
 
 def _interrupts(moments: Iterable[Moment]) -> tuple[Interrupt, ...]:
     return tuple(
-        Interrupt(
-            m.where, m.nth, m.what, 0, tuple(Step(do, slot, "title", f"Meanwhile {slot}") for do, slot in m.meanwhile)
-        )
-        for m in moments
+        Interrupt(m.where, m.nth, m.what, 0, tuple(_meanwhile(do, slot) for do, slot in m.meanwhile)) for m in moments
     )
+
+
+def _meanwhile(do: str, slot: int) -> Step:
+    if do in DEEDS:
+        return Step("there_code", slot, do)
+    return Step(do, slot, "title", f"Meanwhile {slot}")
 
 
 # --- the composition ----------------------------------------------------------------------------------

@@ -9,16 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from connectors.contract import Connector
+from connectors.contract import CodeEvent, Connector
 from connectors.http import Unlimited
 from connectors.kit.bench import Row
+from connectors.kit.codepeople import CodePeople
+from core.clock import iso
 from core.models import Integration, Subscription
+from simulation.codeside import code_side
 from simulation.invariants import fingerprint
 from simulation.observed import Watched
 from simulation.stage import Stage
 from simulation.vendor import TrialVendor
 from simulation.world import World
 from sync import subscriptions
+from sync.code import plain
 from sync.configuration import parse_config
 from sync.credentials import build, load
 from sync.diagnostics import diagnose
@@ -53,6 +57,11 @@ def integration_of(world: World) -> Integration:
         return session.get_one(Integration, world.integration_id)
 
 
+def _theirs(data: dict[str, Any]) -> dict[str, Any]:
+    """Without the repository as it is known here."""
+    return {name: value for name, value in data.items() if name != "repository"}
+
+
 class Looking:
     """The part of the bench that only looks."""
 
@@ -68,6 +77,11 @@ class Looking:
     def vendor(self) -> TrialVendor:
         """People at the vendor."""
         return cast("TrialVendor", self._stage.vendor)  # a trial's stage is made with one
+
+    @property
+    def code(self) -> CodePeople:
+        """People who write code. Raises TypeError for a side without any."""
+        return code_side(self._stage.vendor)
 
     def row(self) -> Integration:
         """The integration's row, detached."""
@@ -100,6 +114,28 @@ class Looking:
     def events(self, type_: str = "") -> list[Row]:
         """The events of a type, or all."""
         return self._table("event", "type = ? OR ? = ''", type_, type_)
+
+    def kept(self) -> object:
+        """The tasks, and what was heard of code."""
+        return self.tasks(), self.code_events()
+
+    def code_events(self) -> list[Row]:
+        """The events that are told once for their key, without what is ours in them."""
+        prefix = len(self._id) + 1
+        return [
+            {"key": row["key"][prefix:], "type": row["type"], "data": _theirs(json.loads(row["data"]))}
+            for row in self._table("event", "key IS NOT NULL")
+        ]
+
+    def as_stored(self, event: CodeEvent) -> Row:
+        """As `store_events` does it."""
+        data = {**plain(event.what), "occurred_at": iso(event.at)}
+        return {"key": event.key, "type": event.what.type, "data": data}
+
+    def followed(self) -> Mapping[str, Row]:
+        """The repositories by the vendor's ids."""
+        shown = ("name", "url", "default_branch", "archived", "state", "reason_code", "reason_text")
+        return {row["external_id"]: {name: row[name] for name in shown} for row in self._table("repository")}
 
     def deliveries(self) -> list[Row]:
         """The inbox."""

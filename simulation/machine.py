@@ -25,6 +25,10 @@ MOST_CALLS = 300
 """Calls to the vendor by one process, far beyond what a schedule's few items can need."""
 
 
+MOST_CALLS_OF_A_HISTORY = 5_000
+"""The same for one that reads a repository's history, of which each change may take several calls."""
+
+
 class Crashed(BaseException):
     """The process is dead. Not an Exception: nothing in the engine may survive it."""
 
@@ -67,6 +71,7 @@ class Process:
     dead: bool = False
     used_token: bool = False
     last_call: str = ""
+    most_calls: int = MOST_CALLS
     leases: dict[str, Held] = field(default_factory=dict)
     moments: dict[str, int] = field(default_factory=dict)
 
@@ -76,7 +81,7 @@ class Process:
             raise Crashed(self.name)
         nth = self.moments.get(where, 0)
         self.moments[where] = nth + 1
-        if nth > MOST_CALLS and where == "before_call":
+        if nth > self.most_calls and where == "before_call":
             raise Runaway(f"{self.name} has called the vendor {nth} times")
         return next((i for i in self.interrupts if i.where == where and i.nth == nth), None)
 

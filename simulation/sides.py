@@ -1,4 +1,8 @@
-"""Which vendors can be simulated: the built-in ones, and those of plugins found by their entry points."""
+"""Which fake vendors there are: the built-in ones, and those of plugins found by their entry points.
+
+Those with items can be simulated. Those with code alone are only judged by the conformance kit: what they tell are
+facts, which nobody edits at both ends.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,12 @@ SIDES = {  # one line a vendor
     "linear": "simulation.linearside:LinearSide",
 }
 
+CODE_SIDES = {  # one line a vendor
+    "azure_devops": "simulation.azuredevopsside:AzureDevOpsSide",
+}
+
 ENTRY_POINTS = "turnbuckle.sandboxes"
-"""A plugin's name -> a `(clock, machine) -> SimulatedVendor`, such as a subclass of `SandboxSide`."""
+"""A plugin's name -> a `(clock, machine) -> SimulatedVendor`: a subclass of `SandboxSide`, or of `CodeSide`."""
 
 
 class UnknownSide(LookupError):
@@ -30,8 +38,9 @@ def names() -> list[str]:
 
 def side(name: str) -> MakeVendor:
     """The factory of a vendor's side. Raises UnknownSide, and what a plugin raises when it is imported."""
-    if name in SIDES:
-        return _loaded(EntryPoint(name, SIDES[name], ENTRY_POINTS))
+    built_in = {**SIDES, **CODE_SIDES}
+    if name in built_in:
+        return _loaded(EntryPoint(name, built_in[name], ENTRY_POINTS))
     for point in _plugins():
         if point.name == name:
             return _loaded(point)

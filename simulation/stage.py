@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from connectors.contract import TASK_FIELDS, Connector, Rule
+from connectors.contract import TASK_FIELDS, Connector, Rule, capabilities
 from connectors.registry import Registry
 from core import ids, workspaces
 from core.db import Base
@@ -20,6 +20,7 @@ from simulation.machine import START, Machine, SimulatedDatabase, SimulatedTrans
 from simulation.schedule import Conditions
 from simulation.vendor import SimulatedVendor
 from sync import integrations
+from sync.backfill import backfill
 from sync.pull import pull
 from sync.runtime import Lane, Runtime
 from sync.subscriptions import keep_subscription
@@ -131,6 +132,8 @@ class Stage:
         if conditions.bound:
             self.vendor.create("T0", 0)
         pull(self.runtime, integration.id)
+        while backfill(self.runtime, integration.id):
+            pass
         self.vendor.sent()
         self.clock.advance(60)
         return Beginning(self._rows(), self.vendor.dump(), self.clock.now, tenant, integration.id)
@@ -149,6 +152,8 @@ class Stage:
         return Tenant(workspace, line.id, project.id, people)
 
     def _config(self, tenant: Tenant, conflict: dict[str, Rule]) -> dict[str, Any]:
+        if "task_source" not in capabilities(self.runtime.registry.get(self.vendor.name)):
+            return self.vendor.config()
         first, second = self.vendor.containers
         projects = [
             {"external": first, "service_line_id": tenant.line_id, "project_id": tenant.project_id},

@@ -18,10 +18,12 @@ from core.bulk import insert_new
 from core.errors import PlatformError
 from core.models import Delivery, Integration
 from core.tasks import PRIORITIES, STATUSES, NewTask
-from simulation.machine import Process
+from simulation.codeside import code_side
+from simulation.machine import MOST_CALLS_OF_A_HISTORY, Process
 from simulation.schedule import Interrupt, Schedule, Step
 from simulation.stage import Beginning, Stage
 from sync import integrations
+from sync.backfill import backfill
 from sync.runtime import Lane, Runtime
 from sync.scheduler import tick
 from sync.work import work
@@ -123,6 +125,8 @@ class World:
         """Run our code as a process of its own."""
         self._workers += 1
         process = Process(f"{name}-{self._workers}", interrupts, self.vendor.happened())
+        if name == "backfill":
+            process.most_calls = MOST_CALLS_OF_A_HISTORY
         with self.stage.machine.process(process):
             try:
                 work(self.stage.worker(process.name))
@@ -273,6 +277,11 @@ class World:
                 self.clock.now = max(self.clock.now, at)
         work(rt, Lane.PULL, self.integration_id)
 
+    def backfill(self, rt: Runtime, _step: Step) -> None:
+        """The backfill lane, turn after turn."""
+        while backfill(rt, self.integration_id):
+            pass
+
     def tick(self, step: Step) -> None:
         """Beat: everything due, found by query, each done by a worker of its own."""
         self.stage.bells.clear()
@@ -356,9 +365,14 @@ def _there_edit(world: World, step: Step) -> None:
     world.vendor.edit(step.slot, step.field, step.value)
 
 
+def _there_code(world: World, step: Step) -> None:
+    code_side(world.vendor).do(step.field, step.slot)
+
+
 _THERE: Mapping[str, Callable[[World, Step], Any]] = {
     "there_create": lambda world, step: world.vendor.create(str(step.value), step.slot),
     "there_edit": _there_edit,
+    "there_code": _there_code,
     "there_move": lambda world, step: world.vendor.move(step.slot, 1),
     "there_delete": lambda world, step: world.vendor.delete(step.slot),
     "there_restore": lambda world, _step: world.vendor.restore(),
@@ -372,7 +386,7 @@ _THERE: Mapping[str, Callable[[World, Step], Any]] = {
 }
 """What happens outside our processes."""
 
-_LANE_NAMES = {Lane.PUSH: "push", Lane.INBOX: "drain", Lane.PULL: "poll"}
+_LANE_NAMES = {Lane.PUSH: "push", Lane.INBOX: "drain", Lane.PULL: "poll", Lane.BACKFILL: "backfill"}
 
 _HERE: Mapping[str, Callable[[World, Runtime, Step], None]] = {
     "here_create": World.here_create,
@@ -381,6 +395,7 @@ _HERE: Mapping[str, Callable[[World, Runtime, Step], None]] = {
     "hear": World.hear,
     "push": World.push,
     "poll": World.poll,
+    "backfill": World.backfill,
     "sync": World.sync,
 }
 """What our processes do."""

@@ -185,7 +185,7 @@ def _checked(rt: Runtime, connector: type[Connector], config: Config, mode: str,
     # There may be no integration yet whose budget could be used, and it is a call or a few.
     connection = build(rt, connector, config, mode, values, Unlimited())
     try:
-        return Checked(connection.connector.check(), words(connection))
+        return Checked(connection.connector.check(), words(connection, config))
     except ConsentPending:
         raise
     except (AuthFailed, Forbidden) as error:
@@ -196,10 +196,13 @@ def _checked(rt: Runtime, connector: type[Connector], config: Config, mode: str,
         raise Unprocessable(f"{name} does not accept this configuration: {error.text}") from None
 
 
-def words(connection: Connection) -> Sequence[Vocabulary]:
-    """The vendor's words for what is mapped; none where it does not tell. Raises what the connector raises."""
+def words(connection: Connection, config: Config) -> Sequence[Vocabulary]:
+    """The vendor's words for what is mapped; none where it does not tell, or nothing is mapped. Raises what the
+    connector raises."""
     connector = connection.connector
-    return tuple(connector.vocabularies()) if isinstance(connector, TaskVocabulary) else ()
+    if not isinstance(connector, TaskVocabulary) or "vocabulary" in config.without():
+        return ()
+    return tuple(connector.vocabularies())
 
 
 def learn(values: Mapping[str, Any], account: Account) -> dict[str, Any]:

@@ -16,6 +16,10 @@ MAX_ATTEMPTS = 24
 """Tries before one item is given up and waits for a hand: about four hours, longer than most outages."""
 
 
+FAILED_AFTER = 3
+"""Failures in a row after which an integration, or a repository, counts as failed: one or two happen every day."""
+
+
 class Fault(ConnectorError):
     """An error a connector should not have raised. Only its kind is shown: its text may hold anything."""
 

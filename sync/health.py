@@ -26,6 +26,8 @@ class Cause(StrEnum):
     CREDENTIALS = "credentials"
     PULL = "pull"
     SCOPES = "scopes"
+    REPOSITORIES = "repositories"
+    READING = "reading"
     SWEEP = "sweep"
     WRITES = "writes"
     SUBSCRIPTION = "subscription"

@@ -20,9 +20,12 @@ from sqlalchemy.orm import Session as DbSession
 
 from connectors.contract import (
     BadPayload,
+    CodeHeard,
+    CodeHint,
     ConnectorError,
     Hint,
     Ignored,
+    LookAgain,
     RateLimited,
     RawDelivery,
     RemoteTask,
@@ -33,6 +36,7 @@ from connectors.contract import (
 from core.bulk import among, update_rows
 from core.models import Binding, Delivery, Integration, SyncRun
 from sync.apply import Applied, apply_items
+from sync.codeheard import CodeSaid, Heard, Outcome, fetch_said, settle_said
 from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault, spread
 from sync.health import may_work
 from sync.leases import Lease, LeaseLost, hold
@@ -67,6 +71,7 @@ class Claimed:
     raw: RawDelivery
     named: list[str] = field(default_factory=list)
     snapshots: list[RemoteTask] = field(default_factory=list)
+    code: CodeSaid = field(default_factory=CodeSaid)
     ignored: list[Ignored] = field(default_factory=list)
     error: ConnectorError | None = None
 
@@ -76,7 +81,7 @@ class Claimed:
 
     def state(self) -> str:
         """What it is once it has been worked off."""
-        return "dead" if self.error else "done" if self.items() else "ignored"
+        return "dead" if self.error else "done" if self.items() or self.code else "ignored"
 
     def not_for_us(self) -> list[dict[str, str]]:
         """What it says that means nothing here, and why."""
@@ -192,31 +197,46 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
     wanted = list(dict.fromkeys(id_ for one in batch for id_ in one.named))
     snapshots = [task for one in batch for task in one.snapshots]
     fetched = read_items(lease, session, wanted)
-    scope = Scope.of(session.integration, session.config, session.clock_offset())
+    heard = fetch_said(rt, lease, session, [one.code for one in batch])
+    scope = _scope(session)
     sources = {id_: f"delivery:{one.id}" for one in batch for id_ in one.items()}
     now = rt.clock()
 
-    def settle(db: DbSession, proof: Proof) -> Applied:
+    def settle(db: DbSession, proof: Proof) -> tuple[Applied, Outcome]:
         lease.guard(db)
+        applied = apply(db, proof) if scope else Applied()
+        outcome = settle_said(db, session, heard, now)
+        _finish(db, session.integration.id, batch, applied, outcome, now)
+        return applied, outcome
+
+    def apply(db: DbSession, proof: Proof) -> Applied:
+        assert scope is not None
         read = {**fetched, **proof.items}
         told = {task.external_id for task in snapshots} - read.keys()
         items = [*snapshots, *read.values()]
         since = proof.watermarks
-        applied = apply_items(
-            db, scope, items, source="delivery", sources=sources, now=now, told=told, gone_since=since
-        )
-        _finish(db, scope.integration_id, batch, applied, now)
-        return applied
+        return apply_items(db, scope, items, source="delivery", sources=sources, now=now, told=told, gone_since=since)
 
-    ring_owed(rt, run_with_proof(rt, lease, session, settle))
+    applied, outcome = run_with_proof(rt, lease, session, settle)
+    ring_owed(rt, applied)
+    if outcome.look_again:
+        rt.ring(Lane.PULL, session.integration.id)
     return len(batch)
+
+
+def _scope(session: Session) -> Scope | None:
+    """What items are reconciled under; None for an integration that has none."""
+    if "task_source" not in session.integration.capabilities:
+        return None
+    return Scope.of(session.integration, session.config, session.clock_offset())
 
 
 def read(one: Claimed, session: Session) -> None:
     """What one delivery says. A payload that can't be read is its own affair, not its neighbours'."""
     receiver = session.connector
     assert isinstance(receiver, WebhookReceiver)
-    one.named, one.snapshots, one.ignored, one.error = [], [], [], None
+    one.named, one.snapshots, one.code, one.ignored, one.error = [], [], CodeSaid(), [], None
+    used = session.integration.capabilities
     try:
         signals: Sequence[Signal] = receiver.parse(one.raw, session.config)
     except BadPayload as error:
@@ -224,15 +244,32 @@ def read(one: Claimed, session: Session) -> None:
         return
     for signal in signals:
         match signal:
+            case Ignored():
+                one.ignored.append(signal)
+            case Snapshot() | Hint() if "task_source" not in used:
+                one.ignored.append(Ignored("no_items", "The integration's config reads no items."))
+            case CodeHeard() | CodeHint() | LookAgain() if "code_source" not in used:
+                one.ignored.append(Ignored("no_code", "The integration's config reads no code."))
             case Snapshot(task):
                 one.snapshots.append(task)
             case Hint(external_id):
                 one.named.append(external_id)
-            case Ignored():
-                one.ignored.append(signal)
+            case CodeHeard(event):
+                one.code.events.append(event)
+            case CodeHint(ref):
+                one.code.refs.append(ref)
+            case LookAgain(text):
+                one.code.look_again.append(text)
 
 
-def _finish(session: DbSession, integration_id: str, batch: Sequence[Claimed], applied: Applied, now: datetime) -> None:
+def _finish(
+    session: DbSession,
+    integration_id: str,
+    batch: Sequence[Claimed],
+    applied: Applied,
+    outcome: Outcome,
+    now: datetime,
+) -> None:
     """Write down what came of each delivery.
 
     That an item is gone which nobody here knows is no news yet while somebody may be getting to know it: a listing read
@@ -241,7 +278,9 @@ def _finish(session: DbSession, integration_id: str, batch: Sequence[Claimed], a
     unknown = [one for one in batch if one.attempts < MAX_ATTEMPTS and "unknown" in _items(one, applied).values()]
     waiting = {one.id for one in unknown} if unknown and _somebody_learns(session, integration_id) else set()
     done = [one for one in batch if one.id not in waiting]
-    update_rows(session, Delivery.__table__, [_outcome(one, applied, now) for one in done], key="id")
+    told = outcome.each([one.code for one in batch])
+    by_id = {one.id: heard for one, heard in zip(batch, told, strict=True)}
+    update_rows(session, Delivery.__table__, [_outcome(one, applied, by_id[one.id], now) for one in done], key="id")
     if waiting:
         session.execute(
             update(Delivery)
@@ -253,7 +292,8 @@ def _finish(session: DbSession, integration_id: str, batch: Sequence[Claimed], a
 
 def _somebody_learns(session: DbSession, integration_id: str) -> bool:
     """Whether a pull is under way, or a creation whose answer is not settled."""
-    pulling = exists().where(SyncRun.integration_id == integration_id, SyncRun.status == "running")
+    items = SyncRun.kind != "backfill"
+    pulling = exists().where(SyncRun.integration_id == integration_id, SyncRun.status == "running", items)
     creating = exists().where(
         Binding.integration_id == integration_id, Binding.state == "creating", Binding.called_at.is_not(None)
     )
@@ -264,12 +304,14 @@ def _items(one: Claimed, applied: Applied) -> dict[str, str]:
     return {id_: applied.outcomes.get(id_, "unknown") for id_ in one.items()}
 
 
-def _outcome(one: Claimed, applied: Applied, now: datetime) -> dict[str, Any]:
-    items = _items(one, applied)
+def _outcome(one: Claimed, applied: Applied, heard: Heard, now: datetime) -> dict[str, Any]:
+    state = one.state()
+    if heard.ignored and not (one.items() or heard.says_something()):
+        state = "ignored"
     return {
         "id": one.id,
-        "state": one.state(),
-        "outcome": {"items": items, "ignored": one.not_for_us()},
+        "state": state,
+        "outcome": {"items": _items(one, applied), **heard.told(), "ignored": [*one.not_for_us(), *heard.ignored]},
         "error_code": one.error.code if one.error else None,
         "error_text": one.error.text if one.error else None,
         "finished_at": now,

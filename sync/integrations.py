@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import Text, cast, delete, or_, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import DBAPIError
@@ -47,13 +48,13 @@ from core.models import (
     Workspace,
 )
 from core.vault import VaultError
-from sync import lifecycle, tokens
+from sync import lifecycle, repositories, tokens
 from sync.configuration import check_mappings, connector_class, parse_config, parse_credentials, stored_form
 from sync.contained import contained
 from sync.credentials import awaits_consent, build, check, learn, load, save, words
 from sync.failures import Fault
 from sync.lint import Finding, as_json, judge, listed
-from sync.pull import new_run
+from sync.runs import new_run
 from sync.runtime import Lane, Runtime
 from sync.sessions import configured, with_refresh
 from sync.subscriptions import registered
@@ -134,7 +135,7 @@ def _new(
         status="pending_auth",
         config=stored_form(config),
         config_warnings=[],
-        capabilities=list(capabilities_of(connector)),
+        capabilities=used_capabilities(connector, config),
         routes=_routes(config),
         mapping_rev=1,
         hook_id=secrets.token_urlsafe(24),
@@ -165,7 +166,7 @@ def _prove(rt: Runtime, connector: type[Connector], config: Config, given: Mappi
 
 def _judged(config: Config, vocabularies: Sequence[Vocabulary]) -> Sequence[Finding]:
     """The warnings about the mappings. Raises Unprocessable for what can't be right."""
-    if not isinstance(config, TaskSyncConfig):
+    if not isinstance(config, TaskSyncConfig) or "task_source" in config.without():
         return ()
     judgement = judge(config, vocabularies)
     if judgement.errors:
@@ -195,6 +196,12 @@ def _routes(config: Config) -> list[dict[str, Any]]:
         return []
     fields = {"external", "service_line_id", "project_id", "create"}
     return [mapping.model_dump(include=fields) for mapping in config.projects]
+
+
+def used_capabilities(connector: type[Connector], config: Config) -> list[str]:
+    """What the connector can do and the config makes use of."""
+    unused = config.without()
+    return [name for name in capabilities_of(connector) if name not in unused]
 
 
 def _poll_seconds(config: Config) -> int:
@@ -266,7 +273,7 @@ def _looked_at(
         return None
     try:
         vocabularies = with_refresh(
-            rt, integration.id, Lane.PUSH, lambda session: words(configured(rt, session, connector, config))
+            rt, integration.id, Lane.PUSH, lambda session: words(configured(rt, session, connector, config), config)
         )
     except (NotFoundThere, ForbiddenThere, Rejected) as error:
         raise Unprocessable(f"{connector.manifest.name} does not accept this configuration: {error.text}") from None
@@ -296,12 +303,25 @@ def _reconfigure(rt: Runtime, session: Session, row: Integration, config: Config
     keys = _changed_keys(row, config)
     if not keys:
         return []
+    connector = connector_class(rt.registry, row.type)
+    if _reads_code_anew(connector, row, config):
+        repositories.read_anew(session, row.id, rt.clock())
     row.config = stored_form(config)
     row.routes = _routes(config)
     row.poll_seconds = _poll_seconds(config)
+    row.capabilities = used_capabilities(connector, config)
     if keys - PACE_ONLY:
         _read_again(rt, session, row)
     return ["config"]
+
+
+def _reads_code_anew(connector: type[Connector], row: Integration, config: Config) -> bool:
+    """Whether the new config wants more of the repositories than the old one did."""
+    try:
+        old = connector.manifest.config.model_validate(row.config)
+    except ValidationError:  # what an older release took
+        return True
+    return repositories.wants_more(old, config)
 
 
 def _read_again(rt: Runtime, session: Session, row: Integration) -> None:
@@ -309,8 +329,10 @@ def _read_again(rt: Runtime, session: Session, row: Integration) -> None:
     row.mapping_rev += 1
     row.cursor = None
     retry_given_up(session, row.id, rt.clock())
-    if row.status == "active" and "task_source" in row.capabilities:
-        row.next_pull_at = rt.clock()
+    if row.status == "active":
+        lifecycle.start_lanes(row, rt.clock())
+    if "code_source" not in row.capabilities:
+        repositories.leave_out_all(session, row.id, rt.clock())
     subscription = session.get(Subscription, row.id)
     if subscription is not None and subscription.state == "active":
         subscription.state = "stale"
@@ -379,7 +401,7 @@ def _end(rt: Runtime, session: Session, row: Integration) -> None:
     row.status, row.status_code, row.status_text = "disconnected", None, None
     row.disconnected_at = row.updated_at = now
     row.next_pull_at = row.next_push_at = row.next_inbox_at = row.next_sweep_at = row.next_subscription_at = None
-    row.next_log_at = None
+    row.next_log_at = row.next_backfill_at = None
     for model in (Credential, Subscription, OAuthAttempt, SyncCause):
         session.execute(delete(model).where(model.integration_id == row.id))
     session.execute(delete(RateBudget).where(RateBudget.key == row.id))
@@ -423,8 +445,8 @@ def request_sync(
         row = lifecycle.locked(session, integration_id)
         if row.status != "active":
             raise Conflict(f"{row.id} is {row.status}. {row.status_text or 'Connect it first.'}")
-        if "task_source" not in row.capabilities:
-            raise Conflict(f"{row.id} has nothing to sync: its connector ({row.type}) has no items to pull.")
+        if not lifecycle.PULLABLE & set(row.capabilities):
+            raise Conflict(f"{row.id} has nothing to sync: its connector ({row.type}) has nothing to pull.")
         going = (SyncRun.integration_id == row.id, SyncRun.kind == "pull", SyncRun.status == "running")
         run = session.scalar(select(SyncRun).where(*going))
         if run is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -20,6 +20,9 @@ from sync.runtime import Runtime
 SWEEP_EVERY = timedelta(days=1)
 """How often the vendor's full listing is compared with ours: webhooks tell of deletions at once; this is the net below
 them, and it reads every id."""
+
+PULLABLE = frozenset({"task_source", "code_source"})
+"""Capabilities that a pull reads."""
 
 REAUTH = "reauth_required"
 MISSING_SCOPES = "missing_scopes"
@@ -75,14 +78,10 @@ def activate(session: Session, integration: Integration, account: Account, actor
     integration.account_id, integration.account_name = account.id, account.name
     integration.hook_account = _hook_account(rt, integration.type, account)
     integration.pull_failures = 0
-    if "task_source" in integration.capabilities:
-        integration.next_pull_at = now
-        integration.next_sweep_at = integration.next_sweep_at or now + SWEEP_EVERY
+    integration.next_backfill_at = None
+    start_lanes(integration, now)
     if "webhook_subscriptions" in integration.capabilities:
         integration.next_subscription_at = now
-    if "delivery_log" in integration.capabilities:
-        integration.next_log_at = now
-        integration.log_read_until = integration.log_read_until or now
     if account.missing_scopes:
         missing = f"The authorization lacks {', '.join(account.missing_scopes)}: give consent again with these allowed."
         integration.status_code, integration.status_text = MISSING_SCOPES, missing
@@ -92,6 +91,17 @@ def activate(session: Session, integration: Integration, account: Account, actor
         clear_causes(session, integration, (Cause.CREDENTIALS, Cause.SCOPES), now)
     data = {"type": integration.type, "account": account.name, "missing_scopes": list(account.missing_scopes)}
     record(session, integration, "integration.connected", actor, data, rt)
+
+
+def start_lanes(integration: Integration, now: datetime) -> None:
+    """What the integration is used for is due now, or at its time; what it is not used for is never due."""
+    used = set(integration.capabilities)
+    integration.next_pull_at = now if used & PULLABLE else None
+    sweeps = "task_source" in used
+    integration.next_sweep_at = (integration.next_sweep_at or now + SWEEP_EVERY) if sweeps else None
+    if "delivery_log" in used:
+        integration.next_log_at = now
+        integration.log_read_until = integration.log_read_until or now
 
 
 def _hook_account(rt: Runtime, type_: str, account: Account) -> str | None:

@@ -113,8 +113,8 @@ def plan(rt: Runtime, integration_id: str, limit: int = MOST) -> Plan:
 
 def _plan(rt: Runtime, integration_id: str, limit: int) -> Plan:
     session = open_to_look(rt, integration_id)
-    if not isinstance(session.connector, TaskSource):
-        raise Conflict(f"{integration_id} has nothing to sync: its connector has no items to pull.")
+    if "task_source" not in session.integration.capabilities:
+        raise Conflict(f"{integration_id} has no items to plan for: it reads code, of which everything new is stored.")
     try:
         changed, all_changed = _changed(session, session.connector, limit)
         owed, all_owed = _owed(rt, session, set(changed), limit - len(changed))

@@ -55,8 +55,7 @@ def run_with_proof(rt: Runtime, lease: Lease, session: Session, work: Callable[[
 
 def read_items(lease: Lease, session: Session, external_ids: Sequence[str]) -> dict[str, RemoteTask | Gone]:
     """The items' state now, in as many calls as the vendor needs."""
-    source = session.connector
-    assert isinstance(source, TaskSource)
+    source: TaskSource = session.connector
     size = session.connector.manifest.refetch_batch
     items: dict[str, RemoteTask | Gone] = {}
     for start in range(0, len(external_ids), size):

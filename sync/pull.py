@@ -8,12 +8,9 @@ is shared, with a slow one no page waits. Memory holds two such batches whatever
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Event
 
 import structlog
 from sqlalchemy import select, update
@@ -25,28 +22,20 @@ from core import ids
 from core.errors import PlatformError
 from core.models import Integration, SyncRun
 from core.vault import VaultError
+from sync.ahead import batches
 from sync.apply import Applied, apply_items
-from sync.failures import Fault, backoff
+from sync.codepull import CodePull
+from sync.failures import FAILED_AFTER, Fault, backoff
 from sync.health import DEGRADED, FAILED, Cause, Trouble, mark_working, raise_cause
-from sync.leases import Lease, LeaseLost, hold, lease_time
+from sync.leases import Lease, LeaseLost, hold
 from sync.missed import count_missed, told_since
 from sync.proof import Proof, run_with_proof
+from sync.runs import Remapped, claim_time, new_run, summed
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
 from sync.sessions import Session, with_refresh
 
 log = structlog.get_logger()
-
-AFTER_LEASE = timedelta(seconds=5)
-"""Added to a lease's time, the tick leaves a run alone for this long after its last sign of life: when a killed
-worker's lease has run out, the run is found again."""
-
-ENOUGH = 1000
-"""Items after which pages that have arrived are written at the latest: beyond, a larger transaction is no cheaper."""
-
-FAILED_AFTER = 3
-"""Failures in a row after which the integration counts as failed instead of degraded: one or two happen every day."""
-
 
 AUTH_RETRY = timedelta(hours=1)
 """How often dead credentials are tried again: a vendor may have refused them by mistake, but must not be hammered."""
@@ -56,10 +45,6 @@ class Unusable(ConnectorError):
     """The integration can't be worked with as it is configured; the text says what the operator has to mend."""
 
     code = "unusable"
-
-
-class Remapped(Exception):
-    """The integration's mapping or config changed while the run was going: what is left belongs to the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +72,7 @@ def pull(rt: Runtime, integration_id: str) -> Pulled | None:
 def _work(rt: Runtime, lease: Lease, integration_id: str, run_id: str) -> Pulled:
     """Pull until the end or the first failure, and write down which it was."""
     try:
-        with_refresh(rt, integration_id, Lane.PULL, lambda session: _pull_pages(rt, lease, session, run_id))
+        failing = with_refresh(rt, integration_id, Lane.PULL, lambda session: _pull(rt, lease, session, run_id))
     except LeaseLost:
         raise  # another worker has the run now
     except (PlatformError, VaultError) as error:
@@ -102,7 +87,7 @@ def _work(rt: Runtime, lease: Lease, integration_id: str, run_id: str) -> Pulled
         # A fault in a plugin (or in us) must not leave the run open without a reason; it is not ours to hide.
         _fail(rt, lease, integration_id, run_id, Fault(error))
         raise
-    return _finish(rt, lease, integration_id, run_id, "success")
+    return _finish(rt, lease, integration_id, run_id, "partial" if failing else "success", failing)
 
 
 def _open_run(rt: Runtime, lease: Lease, integration_id: str) -> str | None:
@@ -130,27 +115,6 @@ def _open_run(rt: Runtime, lease: Lease, integration_id: str) -> str | None:
         return run.id
 
 
-def claim_time(rt: Runtime) -> timedelta:
-    """How long work that was claimed is not claimed again."""
-    return lease_time(rt) + AFTER_LEASE
-
-
-def new_run(integration_id: str, run_id: str, trigger: str, requested_by: str, now: datetime) -> SyncRun:
-    """A run that is open."""
-    return SyncRun(
-        id=run_id,
-        integration_id=integration_id,
-        kind="pull",
-        trigger=trigger,
-        requested_by=requested_by,
-        status="running",
-        counts={},
-        total=None,
-        attempts=0,
-        started_at=now,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Run:
     """A run under way. Of what changed after `told_since`, the webhook should have told."""
@@ -159,47 +123,33 @@ class _Run:
     told_since: datetime | None
 
 
+def _pull(rt: Runtime, lease: Lease, session: Session, run_id: str) -> Trouble | None:
+    """Read what is new of all the integration is used for. Returns what went wrong with a part of it, if anything.
+
+    Items that can't be read do not keep code from being read: it has its own cursors.
+    """
+    used = session.integration.capabilities
+    failure: ConnectorError | None = None
+    if "task_source" in used:
+        try:
+            _pull_pages(rt, lease, session, run_id)
+        except (AuthFailed, RateLimited):
+            raise  # the whole account's affair
+        except ConnectorError as error:
+            failure = error
+    failing = CodePull(rt, lease, session, run_id).work() if "code_source" in used else None
+    if failure is not None:
+        raise failure
+    return failing
+
+
 def _pull_pages(rt: Runtime, lease: Lease, session: Session, run_id: str) -> None:
     source = session.connector
     assert isinstance(source, TaskSource)
     told = told_since(rt, session.integration)
     pages = source.changed_tasks(session.integration.cursor)
-    for batch in _ahead(pages) if rt.pages_ahead else ([page] for page in pages):
+    for batch in batches(rt, pages, lambda page: len(page.tasks)):
         _store(rt, lease, session, _Run(run_id, told), batch)
-
-
-def _ahead(pages: Iterator[TaskPage]) -> Iterator[list[TaskPage]]:
-    """The pages, together those that were fetched while the ones before were being worked on."""
-    wanted = Event()
-    wanted.set()
-    with ThreadPoolExecutor(1, thread_name_prefix="page") as fetcher:
-        try:
-            batch, failure = _gather(pages, wanted)
-            while batch and failure is None:
-                wanted.clear()
-                coming = fetcher.submit(_gather, pages, wanted)
-                yield batch
-                wanted.set()
-                batch, failure = coming.result()
-            if batch:
-                yield batch
-            if failure is not None:
-                raise failure
-        finally:
-            wanted.set()
-
-
-def _gather(pages: Iterator[TaskPage], wanted: Event) -> tuple[list[TaskPage], Exception | None]:
-    """Pages until somebody waits for them, there are enough, or one can't be had (and why); none at the end."""
-    gathered: list[TaskPage] = []
-    try:
-        for page in pages:
-            gathered.append(page)
-            if wanted.is_set() or sum(len(page.tasks) for page in gathered) >= ENOUGH:
-                break
-    except Exception as error:  # what was fetched before it is not lost for that
-        return gathered, error
-    return gathered, None
 
 
 def _store(rt: Runtime, lease: Lease, session: Session, run: _Run, pages: Sequence[TaskPage]) -> None:
@@ -224,7 +174,8 @@ def _store(rt: Runtime, lease: Lease, session: Session, run: _Run, pages: Sequen
         )
         missed = count_missed(db, scope, tasks, applied, run.told_since, now)
         row = db.get_one(SyncRun, run.id)
-        row.counts = add_counts(row.counts, applied, records=len(tasks), pages=len(pages), missed=missed)
+        counted = {"records": len(tasks), "pages": len(pages), "missed": missed}
+        row.counts = summed(row.counts, applied.counts, counted)
         row.total = total if total is not None else row.total
         return applied, moved.first() is not None
 
@@ -234,27 +185,25 @@ def _store(rt: Runtime, lease: Lease, session: Session, run: _Run, pages: Sequen
         raise Remapped
 
 
-def add_counts(counts: dict[str, int], applied: Applied, **more: int) -> dict[str, int]:
-    """A run's counts with those of some pages added."""
-    return dict(Counter(counts) + applied.counts + Counter(more))
-
-
 def ring_owed(rt: Runtime, applied: Applied) -> None:
     """Ring for the integrations that are owed a write by what was applied."""
     for integration_id in sorted(applied.owed):
         rt.ring(Lane.PUSH, integration_id)
 
 
-def _finish(rt: Runtime, lease: Lease, integration_id: str, run_id: str, status: str) -> Pulled:
-    """Close the run. A partial one (the mapping changed under it) is followed by the next at once."""
+def _finish(
+    rt: Runtime, lease: Lease, integration_id: str, run_id: str, status: str, failing: Trouble | None = None
+) -> Pulled:
+    """Close the run. One that is partial because the mapping changed under it is followed by the next at once."""
     now = rt.clock()
     with rt.db.write() as session:
         lease.guard(session)
         integration = session.get_one(Integration, integration_id, with_for_update=True)
         run = session.get_one(SyncRun, run_id)
         run.status, run.finished_at = status, now
-        run.error_code = run.error_text = None
-        wait = timedelta(0) if status == "partial" else timedelta(seconds=integration.poll_seconds)
+        run.error_code, run.error_text = (failing.code, failing.text) if failing else (None, None)
+        remapped = status == "partial" and failing is None
+        wait = timedelta(0) if remapped else timedelta(seconds=integration.poll_seconds)
         integration.next_pull_at = now + wait
         integration.pull_failures = 0
         integration.last_synced_at = now

@@ -27,6 +27,7 @@ from connectors.contract import (
     Refusal,
     Rejected,
     TaskSource,
+    TaskSyncConfig,
     Transient,
 )
 from core.errors import PlatformError
@@ -37,11 +38,11 @@ from sync.apply import apply_items
 from sync.contained import contained
 from sync.failures import MAX_ATTEMPTS, Fault, backoff
 from sync.health import mark_writes, may_work
-from sync.leases import LeaseLost, hold
+from sync.leases import Lease, LeaseLost, hold
 from sync.pull import ring_owed
 from sync.runtime import Lane, Runtime
 from sync.scope import local_of
-from sync.sessions import with_refresh
+from sync.sessions import Session, with_refresh
 from sync.writes import Debt, Writer, bindings
 
 log = structlog.get_logger()
@@ -71,7 +72,7 @@ def push(rt: Runtime, integration_id: str) -> int:
         if lease is None:
             return 0
         try:
-            return with_refresh(rt, integration_id, Lane.PUSH, lambda session: _pay(Writer(rt, lease, session)))
+            return with_refresh(rt, integration_id, Lane.PUSH, lambda session: _pay(rt, lease, session))
         except LeaseLost:
             log.warning("push.lease_lost", integration_id=integration_id)
         except _Stop as stop:
@@ -99,8 +100,10 @@ def _wait(rt: Runtime, integration_id: str, error: ConnectorError | PlatformErro
     log.warning("push.no_session", integration_id=integration_id, text=str(error))
 
 
-def _pay(writer: Writer) -> int:
-    pusher = _Pusher(writer)
+def _pay(rt: Runtime, lease: Lease, session: Session) -> int:
+    if not isinstance(session.config, TaskSyncConfig):
+        return 0  # it has no items
+    pusher = _Pusher(Writer(rt, lease, session))
     settled = 0
     while claimed := pusher.claim():
         for number, binding_id in enumerate(claimed, start=1):

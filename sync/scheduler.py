@@ -22,6 +22,8 @@ from core.models import (
     IdempotencyKey,
     Integration,
     OAuthAttempt,
+    Repository,
+    SyncRun,
     WebhookEndpoint,
     WebhookMessage,
 )
@@ -88,10 +90,24 @@ def _due(now: datetime) -> Iterator[tuple[Lane, Select[Any]]]:
             Integration.next_log_at <= now,
         ),
     )
+    histories = (
+        select(Repository.integration_id)
+        .join(SyncRun, SyncRun.repository_id == Repository.id)
+        .join(Integration, Integration.id == Repository.integration_id)
+        .where(
+            Repository.state == "backfilling",
+            Repository.next_poll_at <= now,
+            SyncRun.kind == "backfill",
+            SyncRun.status == "running",
+            Integration.status.in_(LIVE),
+            or_(Integration.next_backfill_at.is_(None), Integration.next_backfill_at <= now),
+        )
+    )
     yield Lane.PUSH, owed.distinct().limit(RING_MOST)
     yield Lane.INBOX, told.distinct().limit(RING_MOST)
     yield Lane.NOTIFY, endpoints_due(now)
     yield Lane.PULL, pull.order_by(Integration.next_pull_at).limit(RING_MOST)
+    yield Lane.BACKFILL, histories.distinct().limit(RING_MOST)
 
 
 def endpoints_due(now: datetime) -> Select[Any]:

@@ -140,7 +140,8 @@ def registered(rt: Runtime, row: Subscription) -> Registered:
 
 def _settle(rt: Runtime, lease: Lease, session: Session) -> None:
     connector = session.connector
-    if not isinstance(connector, WebhookSubscriber):
+    used = "webhook_subscriptions" in session.integration.capabilities
+    if not (used and isinstance(connector, WebhookSubscriber)):
         _look_again(rt, session.integration.id, None)
         return
     url = webhook_url(rt, session.integration)

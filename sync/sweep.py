@@ -28,7 +28,8 @@ from sync.health import Cause, Trouble, clear_causes, raise_cause
 from sync.leases import Lease, LeaseLost, hold
 from sync.lifecycle import SWEEP_EVERY
 from sync.proof import Proof, read_items, run_with_proof
-from sync.pull import claim_time, new_run, ring_owed
+from sync.pull import ring_owed
+from sync.runs import claim_time, new_run
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
 from sync.sessions import Session, with_refresh
@@ -185,7 +186,7 @@ def _begin(rt: Runtime, lease: Lease, integration_id: str) -> _Sweep | None:
     with rt.db.write() as db:
         lease.guard(db)
         integration = db.get(Integration, integration_id, with_for_update=True)
-        if integration is None or integration.status != "active":
+        if integration is None or integration.status != "active" or "task_source" not in integration.capabilities:
             return None
         if integration.next_sweep_at is None or integration.next_sweep_at > now:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from sync.backfill import backfill
 from sync.inbound import drain
 from sync.pull import pull
 from sync.push import push
@@ -31,8 +32,13 @@ def _drain(rt: Runtime, integration_id: str) -> None:
     drain(rt, integration_id)
 
 
+def _backfill(rt: Runtime, integration_id: str) -> None:
+    backfill(rt, integration_id)
+
+
 LANES: Mapping[Lane, Callable[[Runtime, str], None]] = {
     Lane.PUSH: _push,
     Lane.INBOX: _drain,
     Lane.PULL: _pull,
+    Lane.BACKFILL: _backfill,
 }

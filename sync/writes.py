@@ -120,7 +120,7 @@ class Writer:
         """Send what differs from the base. True: settled. Raises what the connector raises."""
         base = base_from_json(debt.binding.base)
         owed = owed_fields(base, local_of(debt.task), _refused(debt.binding))
-        if not isinstance(self.session.connector, TaskSink):
+        if "task_sink" not in self.session.integration.capabilities:
             return self.settle(debt, owed, None, dict.fromkeys(owed, READ_ONLY))
         changes, refused = self._in_vendor_words(owed, debt.binding.container)
         if not changes:

@@ -1,8 +1,9 @@
 """The bench: the platform and the vendor as a rule sees them.
 
 The engine, its database and the front door are the real ones; they live on upper floors, so here are only the shapes.
-A rule begins with a world in which one integration is connected, its webhook registered where the vendor allows it,
-and one item (slot 0, in the first container) is tied to a task.
+A rule begins with a world in which one integration is connected, its webhook registered where the vendor allows it.
+Of a connector with tasks one item (slot 0, in the first container) is tied to a task; of one with code the history of
+two repositories has been read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from connectors.contract import Connector, RawDelivery
+from connectors.contract import CodeEvent, Connector, RawDelivery
+from connectors.kit.codepeople import CodePeople
 
 Row = Mapping[str, Any]
 """A row of one of the platform's tables, by column."""
@@ -41,7 +43,8 @@ class Connected:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Where a worker is struck: at the nth `before_call`, `after_call`, `before_commit` or `after_commit`, and by what
-    (`crash`, or `pause`: then `meanwhile` happens)."""
+    (`crash`, or `pause`: then `meanwhile` happens: what people there do to items, or deeds of `codepeople` in a
+    repository)."""
 
     where: str
     nth: int
@@ -142,6 +145,11 @@ class Bench(Protocol):
         """People at the vendor, and what can be done to it."""
         ...
 
+    @property
+    def code(self) -> CodePeople:
+        """The same people, where they write code."""
+        ...
+
     # --- worlds and time ---
 
     def begin(self, *, bound: bool = True, oauth: bool = False) -> None:
@@ -152,8 +160,27 @@ class Bench(Protocol):
         """Time passes, and nobody works."""
         ...
 
+    def strike(self, seconds: int) -> None:
+        """Time passes up to the next full so many seconds since the world began: what is done then is done at the same
+        time in every world, whatever was worked before."""
+        ...
+
     def ways_in(self) -> tuple[bool, ...]:
         """Values of `oauth` there are: consent is one where the manifest has OAuth facts."""
+        ...
+
+    # --- whatever the connector is about ---
+
+    def subjects(self) -> tuple[str, ...]:
+        """`task_source`, `code_source` or both: what the connector reads."""
+        ...
+
+    def stir(self, subject: str, text: str) -> None:
+        """Something happens there of which a webhook tells: an item has this title, or a change with it is opened."""
+        ...
+
+    def kept(self) -> object:
+        """All that was ever synced: what must not go when the integration does."""
         ...
 
     # --- people here ---
@@ -206,12 +233,16 @@ class Bench(Protocol):
         """The search for deleted items, when it is due."""
         ...
 
+    def backfill(self, *moments: Moment) -> bool:
+        """The backfill lane, to its end; whether any of the moments came."""
+        ...
+
     def tick(self) -> None:
         """Beat finds what is due, and it is worked."""
         ...
 
     def resync(self, *moments: Moment) -> None:
-        """Every item is pulled again, as by a first sync."""
+        """Every item is pulled again, and every repository read, as by a first sync."""
         ...
 
     def rest(self) -> list[str]:
@@ -249,6 +280,20 @@ class Bench(Protocol):
     def events(self, type_: str = "") -> list[Row]: ...
     def deliveries(self) -> list[Row]: ...
     def runs(self) -> list[Row]: ...
+
+    def code_events(self) -> list[Row]:
+        """The code events in the stream, in its order: `key` (the contract's), `type`, and `data` as it is shown, but
+        for what is ours in it."""
+        ...
+
+    def as_stored(self, event: CodeEvent) -> Row:
+        """How the stream shows an event."""
+        ...
+
+    def followed(self) -> Mapping[str, Row]:
+        """The repositories known here, by the vendor's ids: `name`, and `state` (`backfilling`, `live`, `archived`,
+        `gone`, `left_out`)."""
+        ...
 
     def config(self) -> Any:
         """The integration's config as its connector's model."""

@@ -7,7 +7,7 @@ listed, and never counted as passed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -66,6 +66,7 @@ class Rule:
     id         stable; what quality.toml and reports name it by
     title      what it asks for, for its readers
     needs      capabilities it is about: a connector without one of them has nothing to pass
+    among      it is about each of these that the connector has: one that has none of them has nothing to pass
     essential  nobody can be exempt: users of the platform would bear the damage
     """
 
@@ -75,6 +76,7 @@ class Rule:
     static: Static | None = None
     executed: Executed | None = None
     needs: frozenset[str] = frozenset()
+    among: frozenset[str] = frozenset()
     essential: bool = False
 
     @property
@@ -83,7 +85,24 @@ class Rule:
         ways = [name for name, check in (("static", self.static), ("executed", self.executed)) if check is not None]
         return " + ".join(ways) or "human"
 
+    def lacks(self, capabilities: Collection[str]) -> str:
+        """What a connector with these capabilities lacks for the rule to be about it; empty if nothing."""
+        missing = sorted(self.needs - set(capabilities))
+        if missing:
+            return f"no {', '.join(missing)}"
+        if self.among and not self.among & set(capabilities):
+            return f"no {' and no '.join(sorted(self.among))}"
+        return ""
+
 
 BOTH_WAYS = frozenset({"task_source", "task_sink"})
 RECEIVES = frozenset({"task_source", "webhooks"})
-"""What most rules are about."""
+"""What most rules about tasks are about."""
+
+CODE = frozenset({"code_source"})
+CODE_HEARD = frozenset({"code_source", "webhooks"})
+"""What most rules about code are about."""
+
+SOURCES = frozenset({"task_source", "code_source"})
+WEBHOOKS = frozenset({"webhooks"})
+"""What is the same for both."""

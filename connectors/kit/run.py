@@ -54,8 +54,8 @@ class Trial:
             return Verdict(rule, Outcome.HUMAN, reason="a person has to look")
         if rule.id == "manifest-valid" and broken:
             return Verdict(rule, Outcome.FAILED, [Finding(broken, "Mend the file.")])
-        if missing := sorted(rule.needs - set(capabilities(self.subject.connector))):
-            return Verdict(rule, Outcome.NOT_APPLICABLE, reason=f"no {', '.join(missing)}")
+        if lacking := rule.lacks(capabilities(self.subject.connector)):
+            return Verdict(rule, Outcome.NOT_APPLICABLE, reason=lacking)
         findings = self._findings(rule)
         if findings and rule.id in exempt and not any(found.unfinished for found in findings):
             return Verdict(rule, Outcome.EXEMPT, reason=exempt[rule.id])

@@ -2,6 +2,7 @@
 
 from core.models.access import ApiToken, AuditRecord, IdempotencyKey
 from core.models.agent import Agent, AgentPolicy
+from core.models.code import Repository
 from core.models.conflict import FieldConflict
 from core.models.delivery import Delivery, DeliveryCount
 from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncCause, SyncRun
@@ -30,6 +31,7 @@ __all__ = [
     "Organization",
     "ProjectLabel",
     "RateBudget",
+    "Repository",
     "ServiceLine",
     "StreamCursor",
     "Subscription",

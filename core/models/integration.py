@@ -24,6 +24,7 @@ class Integration(Base):
     mapping_rev   raised when the mapping or the known people change: every item is then looked at once more
     cursor        where the next pull carries on; `next_pull_at` when. Both are None until there is a first one
     deletions_confirmed  somebody says that what the next sweep misses was really deleted: its guard stands aside once
+    next_backfill_at  repositories' first readings wait until then; None: they may go on
     log_read_until  up to when the vendor's log of failed deliveries has been read; the next look is at `next_log_at`
     clock_offset  vendor's clock minus ours in ms, as last seen
     """
@@ -63,6 +64,7 @@ class Integration(Base):
     next_sweep_at: Mapped[datetime | None]
     deletions_confirmed: Mapped[bool] = mapped_column(default=False)
     next_push_at: Mapped[datetime | None]
+    next_backfill_at: Mapped[datetime | None]
     next_inbox_at: Mapped[datetime | None]
     next_subscription_at: Mapped[datetime | None]
     next_log_at: Mapped[datetime | None]
@@ -159,9 +161,11 @@ class Identity(Base):
 
 
 class SyncRun(Base):
-    """SYNC-*: one pull, or one sweep for deletions (`kind`).
+    """SYNC-*: one pull, one sweep for deletions, or one repository's backfill (`kind`).
 
-    `counts`: records, pages, created, updated, unchanged, stale, conflicts, …; `total` is an estimate.
+    counts         records, pages, created, updated, unchanged, stale, conflicts, events_new, events_known, …
+    total          an estimate; `done` of them are behind a backfill, in the vendor's own count
+    repository_id  whose history a backfill reads
     """
 
     __tablename__ = "sync_run"
@@ -175,6 +179,13 @@ class SyncRun(Base):
             sqlite_where=text("kind = 'pull' AND status = 'running'"),
             postgresql_where=text("kind = 'pull' AND status = 'running'"),
         ),
+        Index(
+            "uq_sync_run_backfill",
+            "repository_id",
+            unique=True,
+            sqlite_where=text("kind = 'backfill' AND status = 'running'"),
+            postgresql_where=text("kind = 'backfill' AND status = 'running'"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -185,6 +196,8 @@ class SyncRun(Base):
     status: Mapped[str] = mapped_column(Text)
     counts: Mapped[dict[str, Any]]
     total: Mapped[int | None]
+    done: Mapped[int | None]
+    repository_id: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(default=0)
     error_code: Mapped[str | None] = mapped_column(Text)
     error_text: Mapped[str | None] = mapped_column(Text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db import Base, BigKey, own_transaction
@@ -132,6 +132,10 @@ class Event(Base):
     """EVT-*: a fact in the platform's stream. `type` as in `task.status_changed`; `actor` is who caused it.
 
     workspace_id  None for what is the whole organization's
+    key           `{integration}:{what the vendor knows it by}`, for what may be heard of more than once and is told
+                  once; None for the platform's own events
+    occurred_at   when it happened at the vendor; None: when it was appended (`at`)
+    backfilled    it is history that was read later: in the stream for whoever counts, but no news for anybody
     txid          the PostgreSQL transaction that appended it, by which `core.stream` follows; None on SQLite
     """
 
@@ -145,6 +149,14 @@ class Event(Base):
             sqlite_where=text("txid IS NOT NULL"),
             postgresql_where=text("txid IS NOT NULL"),
         ),
+        Index(None, "subject_id", "id"),
+        Index(
+            "uq_event_key",
+            "key",
+            unique=True,
+            sqlite_where=text("key IS NOT NULL"),
+            postgresql_where=text("key IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -155,6 +167,9 @@ class Event(Base):
     actor: Mapped[str] = mapped_column(Text)
     data: Mapped[dict[str, Any]]
     at: Mapped[datetime]
+    key: Mapped[str | None] = mapped_column(Text)
+    occurred_at: Mapped[datetime | None]
+    backfilled: Mapped[bool] = mapped_column(default=False, server_default=false())
     txid: Mapped[int | None] = mapped_column(BigInteger, server_default=own_transaction())
 
 

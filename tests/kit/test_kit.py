@@ -228,3 +228,20 @@ def test_a_check_leaves_logging_as_it_was(capsys: pytest.CaptureFixture[str]) ->
     RUN(CHECKED)
     assert structlog.get_config() == before
     assert capsys.readouterr() == ("", "")
+
+
+# --- what a rule is about -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "lacking"),
+    [
+        ({"webhooks", "task_source"}, ""),
+        ({"webhooks", "code_source"}, ""),
+        ({"task_source", "code_source"}, "no webhooks"),
+        ({"webhooks"}, "no code_source and no task_source"),
+    ],
+)
+def test_a_rule_may_be_about_any_of_several_capabilities(capabilities: set[str], lacking: str) -> None:
+    asked = rule(needs=frozenset({"webhooks"}), among=frozenset({"task_source", "code_source"}))
+    assert asked.lacks(capabilities) == lacking

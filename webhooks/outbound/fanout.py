@@ -65,6 +65,7 @@ def _messages(session: Session, now: datetime) -> Select[Any]:
         .select_from(Event)
         .join(endpoint, endpoint.organization_id == Event.organization_id)
         .where(or_(endpoint.workspace_id.is_(None), endpoint.workspace_id == Event.workspace_id))
+        .where(Event.backfilled.is_(False))  # history that was read later is no news
         .where(_wanted(session))
     )
 

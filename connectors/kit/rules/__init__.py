@@ -4,6 +4,12 @@ from connectors.kit.rule import Rule
 from connectors.kit.rules import (
     budget,
     changing,
+    codebudget,
+    codeends,
+    codehearing,
+    codereads,
+    codetrouble,
+    codeways,
     connecting,
     creating,
     deleting,
@@ -45,6 +51,12 @@ _MODULES = (
     changing,
     honesty,
     budget,
+    codeways,
+    codehearing,
+    codetrouble,
+    codereads,
+    codeends,
+    codebudget,
 )
 
 RULES: tuple[Rule, ...] = tuple(sorted((rule for module in _MODULES for rule in module.RULES), key=lambda r: r.tier))

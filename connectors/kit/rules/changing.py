@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from connectors.kit.bench import Bench
-from connectors.kit.rule import RECEIVES, Finding, Rule, Tier
+from connectors.kit.rule import RECEIVES, SOURCES, WEBHOOKS, Finding, Rule, Tier
 from connectors.kit.rules.mapping import VALUES, shifted
 
 
@@ -43,11 +43,11 @@ def rotates(bench: Bench) -> Iterator[Finding]:
     facts = bench.connector.manifest.webhooks
     assert facts is not None
     if "signing" in facts.secrets:
-        yield from _overlap(bench, facts.accepted)
+        yield from _overlap(bench, bench.subjects()[0], facts.accepted)
 
 
-def _overlap(bench: Bench, accepted: int) -> Iterator[Finding]:
-    bench.vendor.edit(0, "title", "Signed with the old one")
+def _overlap(bench: Bench, subject: str, accepted: int) -> Iterator[Finding]:
+    bench.stir(subject, "Signed with the old one")
     under_way = bench.arriving()
     bench.new_secret()
     for answer in bench.knock(under_way):
@@ -59,7 +59,7 @@ def _overlap(bench: Bench, accepted: int) -> Iterator[Finding]:
     for _ in range(2):
         bench.pull()
         bench.wait(1)
-    bench.vendor.edit(0, "title", "Signed with the new one")
+    bench.stir(subject, "Signed with the new one")
     deliveries = bench.arriving()
     if not deliveries:
         yield Finding("after the secret changed no webhook comes", "Let `subscribe` register it again with the secret.")
@@ -84,6 +84,7 @@ RULES = (
         Tier.GOLD,
         "While the webhook's secret changes, the one before it is believed, too.",
         executed=rotates,
-        needs=RECEIVES | {"webhook_subscriptions"},
+        needs=WEBHOOKS | {"webhook_subscriptions"},
+        among=SOURCES,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connectors.kit.bench import Bench
-from connectors.kit.rule import RECEIVES, Finding, Rule, Tier
+from connectors.kit.rule import RECEIVES, SOURCES, Finding, Rule, Tier
 
 
 def tested_before_active(bench: Bench) -> Iterator[Finding]:
@@ -30,7 +30,7 @@ def tested_before_active(bench: Bench) -> Iterator[Finding]:
 
 
 def unique(bench: Bench) -> Iterator[Finding]:
-    """The same account and project a second time would make two tasks of every item."""
+    """The same account a second time would make two tasks of every item, and count every deployment twice."""
     made = bench.connect()
     if made.http != 409:
         yield Finding(
@@ -80,7 +80,7 @@ RULES = (
         Tier.BRONZE,
         "The same account can't be connected twice.",
         executed=unique,
-        needs=frozenset({"task_source"}),
+        among=SOURCES,
     ),
     Rule(
         "stable-external-id",

@@ -9,9 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from connectors.contract import BadPayload, Hint, Ignored, RawDelivery, Signal, Snapshot
+from connectors.contract import (
+    BadPayload,
+    CodeHeard,
+    CodeHint,
+    Hint,
+    Ignored,
+    LookAgain,
+    RawDelivery,
+    Signal,
+    Snapshot,
+)
 from connectors.kit.bench import Bench
-from connectors.kit.rule import RECEIVES, Finding, Rule, Tier
+from connectors.kit.rule import SOURCES, WEBHOOKS, Finding, Rule, Tier
 
 STRANGE_EVENT = "kit.no_such_event"
 BROKEN = (
@@ -27,14 +37,21 @@ BROKEN = (
 )
 """Bodies no vendor sends; a believed delivery may still hold them, and parsing must not fail in its own way."""
 
+MEANINGS = {"task_source": {"snapshot", "hint"}, "code_source": {"event", "ask"}}
+"""What a delivery about an item, or about code, can mean."""
+
+ABOUT = {"task_source": "an item", "code_source": "what happened to code"}
+
 RECORDED_AT = datetime(2026, 4, 15, 10, tzinfo=UTC)
 
 
 def every_fixture(bench: Bench) -> Iterator[Finding]:
     """Each recording means what it says it does, and nothing makes `parse` fail."""
     yield from _recordings(bench)
-    bench.vendor.edit(0, "title", "For parsing")
-    genuine = bench.arriving()[:1]
+    genuine = []
+    for subject in bench.subjects():
+        bench.stir(subject, "For parsing")
+        genuine += bench.arriving()[-1:]
     for delivery in genuine:
         yield from _unknown_event(bench, delivery)
     for delivery in genuine:
@@ -55,11 +72,12 @@ def _recordings(bench: Bench) -> Iterator[Finding]:
                 f"{file.name} is {got}, and was expected to be {recording['expect']}",
                 "Handle this event in `parse`, or correct what the recording expects.",
             )
-    if not {"snapshot", "hint"} & set(expected):
-        yield Finding(
-            "there is no recording of a delivery about an item",
-            'Record one of each event from the vendor: {"headers": {…}, "body": …, "expect": "hint"} in fixtures/.',
-        )
+    for subject in bench.subjects():
+        if not MEANINGS[subject] & set(expected):
+            yield Finding(
+                f"there is no recording of a delivery about {ABOUT[subject]}",
+                'Record one of each event from the vendor: {"headers": {…}, "body": …, "expect": "hint"} in fixtures/.',
+            )
     if not any(word.startswith("ignored:") for word in expected):
         yield Finding("there is no recording of a delivery that is ignored", "Record an event you do not use, too.")
 
@@ -72,7 +90,7 @@ def _delivery(recording: dict[str, Any]) -> RawDelivery:
 
 
 def _meaning(bench: Bench, delivery: RawDelivery) -> str:
-    """`snapshot`, `hint` or `ignored:<code>` (of the first signal), or what went wrong."""
+    """A word of MEANINGS, `look_again` or `ignored:<code>` (of the first signal), or what went wrong."""
     try:
         signals = _parse(bench, delivery)
     except BadPayload as error:
@@ -82,6 +100,12 @@ def _meaning(bench: Bench, delivery: RawDelivery) -> str:
             return "snapshot"
         case Hint():
             return "hint"
+        case CodeHeard():
+            return "event"
+        case CodeHint():
+            return "ask"
+        case LookAgain():
+            return "look_again"
         case Ignored(code):
             return f"ignored:{code}"
     return "nothing at all"
@@ -127,6 +151,7 @@ RULES = (
         Tier.BRONZE,
         "Recorded deliveries parse or are ignored for a reason; unknown events are `unsupported`.",
         executed=every_fixture,
-        needs=RECEIVES,
+        needs=WEBHOOKS,
+        among=SOURCES,
     ),
 )

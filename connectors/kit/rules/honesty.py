@@ -27,9 +27,10 @@ def honest(bench: Bench) -> Iterator[Finding]:
     yield from _refused(bench, declared)
 
 
-_NOT_TOURED = frozenset({"manifest", "account", "redeliver"})
+_NOT_TOURED = frozenset({"manifest", "account", "redeliver", "fetch_code"})
 """No method, or one the bench has no occasion for: it stands behind an integration's own door, so nobody asks whose
-a delivery is; and its door never refuses, so nothing has to be sent again."""
+a delivery is; and its door never refuses, so nothing has to be sent again. Only a connector's own hints have it asked
+for code; `code-ways-agree` follows them."""
 
 
 def _reads(bench: Bench) -> None:
@@ -38,6 +39,14 @@ def _reads(bench: Bench) -> None:
     bench.pull()
     bench.vendor.delete(1)
     bench.sweep()
+
+
+def _reads_code(bench: Bench) -> None:
+    for deed in ("open", "merge", "open"):
+        bench.wait(60)
+        bench.code.do(deed)
+    bench.hear()
+    bench.pull()
 
 
 def _writes(bench: Bench) -> None:
@@ -60,7 +69,8 @@ def _finds_people(bench: Bench) -> None:
 
 
 def _hears(bench: Bench) -> None:
-    bench.vendor.edit(0, "title", "Heard on the tour")
+    for subject in bench.subjects():
+        bench.stir(subject, "Heard on the tour")
     bench.hear()
 
 
@@ -88,6 +98,7 @@ def _routes(bench: Bench) -> None:
 _TOUR = {
     "vocabulary": _tells_its_words,
     "task_source": _reads,
+    "code_source": _reads_code,
     "task_sink": _writes,
     "users": _finds_people,
     "webhooks": _hears,

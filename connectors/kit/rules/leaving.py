@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from connectors.kit.bench import Bench
-from connectors.kit.rule import RECEIVES, Finding, Rule, Tier
+from connectors.kit.rule import SOURCES, WEBHOOKS, Finding, Rule, Tier
 
 GONE = (404, 410)
 
 
 def clean(bench: Bench) -> Iterator[Finding]:
-    """The hook is gone, late deliveries are told so, nobody calls any more, and no task is lost."""
-    for oauth in bench.ways_in():
+    """The hook is gone, late deliveries are told so, nobody calls any more, and nothing is lost."""
+    for oauth, subject in product(bench.ways_in(), bench.subjects()):
         bench.begin(oauth=oauth)
-        yield from _leaves(bench)
+        yield from _leaves(bench, subject)
 
 
-def _leaves(bench: Bench) -> Iterator[Finding]:
-    bench.vendor.edit(0, "title", "Late")
+def _leaves(bench: Bench, subject: str) -> Iterator[Finding]:
+    bench.stir(subject, "Late")
     late = bench.arriving()
-    kept = bench.tasks()
+    kept = bench.kept()
     bench.disconnect()
-    bench.vendor.edit(0, "title", "Nobody listens")
+    bench.stir(subject, "Nobody listens")
     if bench.arriving():
         yield Finding("the vendor still sends webhooks", "Delete what `subscribe` registered in `unsubscribe`.")
     for answer in bench.knock(late):
@@ -34,8 +35,8 @@ def _leaves(bench: Bench) -> Iterator[Finding]:
     bench.tick()
     if bench.vendor.calls.records():
         yield Finding("the vendor is called after the end", "Start no threads or timers of your own.")
-    if bench.tasks() != kept:
-        yield Finding("tasks changed by disconnecting", "Leave that to the engine: synced data stays.")
+    if bench.kept() != kept:
+        yield Finding("what was synced changed by disconnecting", "Leave that to the engine: synced data stays.")
 
 
 RULES = (
@@ -44,6 +45,7 @@ RULES = (
         Tier.SILVER,
         "The vendor's hook is deleted, synced data kept, late hooks are answered 404 or 410.",
         executed=clean,
-        needs=RECEIVES,
+        needs=WEBHOOKS,
+        among=SOURCES,
     ),
 )

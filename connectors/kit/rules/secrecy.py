@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connectors.kit.bench import Bench
-from connectors.kit.rule import Finding, Rule, Tier
+from connectors.kit.rule import SOURCES, Finding, Rule, Tier
 
 
 def never_seen(bench: Bench) -> Iterator[Finding]:
@@ -32,7 +32,7 @@ def _seen(bench: Bench) -> Iterator[Finding]:
 
 
 def _live(bench: Bench) -> None:
-    bench.vendor.edit(0, "title", "Seen")
+    _stirred(bench, "Seen")
     bench.hear()
     bench.pull()
     if "task_sink" in bench.integration()["capabilities"]:
@@ -40,8 +40,9 @@ def _live(bench: Bench) -> None:
         bench.push()
     for status in (400, 403, 404, 500, 401):
         bench.vendor.faults.add("error", status=status, count=None)
-        bench.vendor.edit(0, "title", f"Answered {status}")
-        bench.edit("title", f"Refused {status}")
+        _stirred(bench, f"Answered {status}")
+        if "task_sink" in bench.integration()["capabilities"]:
+            bench.edit("title", f"Refused {status}")
         bench.hear()
         bench.push()
         bench.pull()
@@ -53,13 +54,18 @@ def _live(bench: Bench) -> None:
     bench.connect()
 
 
+def _stirred(bench: Bench, text: str) -> None:
+    for subject in bench.subjects():
+        bench.stir(subject, text)
+
+
 RULES = (
     Rule(
         "secrets-never-logged",
         Tier.BRONZE,
         "No credential shows in logs, errors, rows, reprs or diagnostics.",
         executed=never_seen,
-        needs=frozenset({"task_source"}),
+        among=SOURCES,
         essential=True,
     ),
 )

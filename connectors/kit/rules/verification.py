@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
-from connectors.contract import BadPayload, RawDelivery, Snapshot
+from connectors.contract import BadPayload, CodeHeard, RawDelivery, Snapshot
 from connectors.kit.bench import Answer, Bench
-from connectors.kit.rule import RECEIVES, Finding, Rule, Tier
+from connectors.kit.rule import SOURCES, WEBHOOKS, Finding, Rule, Tier
 
 STALE = 9 * 24 * 3600
 """Seconds after which a delivery is stale by any vendor's measure: retries end within days."""
@@ -34,18 +35,21 @@ CHECK = "Check the signature over the raw bytes with connectors.signing, which i
 def verified(bench: Bench) -> Iterator[Finding]:
     """Good deliveries are stored; nothing else is, and nothing makes the front door fail: in each way of connecting,
     for vendors sign what an app has registered differently from what an administrator has."""
-    for oauth in bench.ways_in():
+    for oauth, subject in product(bench.ways_in(), bench.subjects()):
         bench.begin(oauth=oauth)
-        yield from _verified(bench)
+        yield from _verified(bench, subject)
 
 
-def _verified(bench: Bench) -> Iterator[Finding]:
+def _verified(bench: Bench, subject: str) -> Iterator[Finding]:
     facts = bench.connector.manifest.webhooks
     assert facts is not None
-    bench.vendor.edit(0, "title", "Signed")
+    bench.stir(subject, "Signed")
     deliveries = bench.arriving()
     if not deliveries:
-        yield Finding("no webhook came of an edit", "Register the webhook in `subscribe`, for changes of items.")
+        yield Finding(
+            "no webhook came of an edit, or of a new change",
+            "Register the webhook in `subscribe`, for changes of items and what happens to code.",
+        )
         return
     good = deliveries[0]
     yield from _Attack(bench, facts.rejection).all(good)
@@ -54,7 +58,7 @@ def _verified(bench: Bench) -> Iterator[Finding]:
     if answer.status != facts.accepted or answer.stored != 1:
         yield Finding(f"a good delivery was answered {answer.status}", "Accept what the vendor itself has signed.")
     yield from _stale(bench, good)
-    yield from _wrong_secret(bench, facts.rejection)
+    yield from _wrong_secret(bench, subject, facts.rejection)
 
 
 class _Attack:
@@ -86,7 +90,7 @@ class _Attack:
             forged = replace(good, body=body)
             answer = self._knock(forged)
             if answer.stored and _trusts(self._bench, forged):
-                yield Finding("an altered body was believed as the item's state", CHECK)
+                yield Finding("an altered body was believed, and not only as a hint", CHECK)
             elif not answer.stored:
                 yield from self._answered("with an altered body", answer.status)
 
@@ -132,7 +136,7 @@ def _trusts(bench: Bench, delivery: RawDelivery) -> bool:
         signals = connector.parse(delivery, bench.config())
     except BadPayload:
         return False
-    return any(isinstance(signal, Snapshot) for signal in signals)
+    return any(isinstance(signal, Snapshot | CodeHeard) for signal in signals)
 
 
 def _stale(bench: Bench, good: RawDelivery) -> Iterator[Finding]:
@@ -147,8 +151,8 @@ def _stale(bench: Bench, good: RawDelivery) -> Iterator[Finding]:
         yield Finding(f"a stale delivery was answered {answer.status}", "Raise BadSignature for it.")
 
 
-def _wrong_secret(bench: Bench, rejection: int) -> Iterator[Finding]:
-    bench.vendor.edit(0, "title", "Signed by a stranger")
+def _wrong_secret(bench: Bench, subject: str, rejection: int) -> Iterator[Finding]:
+    bench.stir(subject, "Signed by a stranger")
     deliveries = bench.arriving()
     bench.forget_secrets()
     for answer in bench.knock(deliveries):
@@ -164,7 +168,8 @@ RULES = (
         Tier.BRONZE,
         "Only what the vendor signed is stored; forgeries get the manifest's rejection, never a 500.",
         executed=verified,
-        needs=RECEIVES,
+        needs=WEBHOOKS,
+        among=SOURCES,
         essential=True,
     ),
 )

@@ -1,0 +1,57 @@
+"""Fetching the next pages while the last ones are being written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import TypeVar
+
+from sync.runtime import Runtime
+
+P = TypeVar("P")
+
+ENOUGH = 1000
+"""Records after which pages that have arrived are written at the latest: beyond, a larger transaction is no cheaper."""
+
+
+def batches(rt: Runtime, pages: Iterator[P], size: Callable[[P], int]) -> Iterator[list[P]]:
+    """The pages, each list to be written in one transaction. `size` is the number of records in one.
+
+    An error in fetching is raised after the pages before it have been given.
+    """
+    return _ahead(pages, size) if rt.pages_ahead else ([page] for page in pages)
+
+
+def _ahead(pages: Iterator[P], size: Callable[[P], int]) -> Iterator[list[P]]:
+    """The pages, together those that were fetched while the ones before were being worked on."""
+    wanted = Event()
+    wanted.set()
+    with ThreadPoolExecutor(1, thread_name_prefix="page") as fetcher:
+        try:
+            batch, failure = _gather(pages, size, wanted)
+            while batch and failure is None:
+                wanted.clear()
+                coming = fetcher.submit(_gather, pages, size, wanted)
+                yield batch
+                wanted.set()
+                batch, failure = coming.result()
+            if batch:
+                yield batch
+            if failure is not None:
+                raise failure
+        finally:
+            wanted.set()
+
+
+def _gather(pages: Iterator[P], size: Callable[[P], int], wanted: Event) -> tuple[list[P], Exception | None]:
+    """Pages until somebody waits for them, there are enough, or one can't be had (and why); none at the end."""
+    gathered: list[P] = []
+    try:
+        for page in pages:
+            gathered.append(page)
+            if wanted.is_set() or sum(map(size, gathered)) >= ENOUGH:
+                break
+    except Exception as error:  # what was fetched before it is not lost for that
+        return gathered, error
+    return gathered, None
