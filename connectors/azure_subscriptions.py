@@ -35,6 +35,12 @@ PERMISSION = (
     "projects (project administrators have them). Until then polling finds every change."
 )
 
+RESOURCE_VERSIONS = {
+    "ms.vss-code.git-pullrequest-comment-event": "2.0",
+    "ms.vss-pipelines.run-state-changed-event": "5.1-preview.1",
+}
+"""Event -> the version in which it tells of things, where it is not 1.0."""
+
 _PATH = "_apis/hooks/subscriptions"
 
 _Place = tuple[str, str]
@@ -169,7 +175,7 @@ class ServiceHooks:
         return {
             "publisherId": self._publisher,
             "eventType": event,
-            "resourceVersion": "1.0",
+            "resourceVersion": RESOURCE_VERSIONS.get(event, "1.0"),
             "consumerId": "webHooks",
             "consumerActionId": "httpRequest",
             "publisherInputs": {"projectId": project},

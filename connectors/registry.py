@@ -27,6 +27,7 @@ BUILT_IN = {  # one line a vendor
     "clickup": "connectors.clickup:ClickUpConnector",
     "github": "connectors.github:GitHubConnector",
     "jira": "connectors.jira:JiraConnector",
+    "azure_devops": "connectors.azure_devops:AzureDevOpsConnector",
     "linear": "connectors.linear:LinearConnector",
 }
 

@@ -1,1 +1,5 @@
-"""Azure DevOps: so far only its webhook scheme."""
+"""Azure DevOps: repositories, pull requests, builds and deployments."""
+
+from connectors.azure_devops.connector import AzureDevOpsConnector
+
+__all__ = ["AzureDevOpsConnector"]

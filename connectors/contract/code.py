@@ -333,10 +333,10 @@ class RefKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CodeRef:
-    """Something in a repository that has to be asked for. `id` is the connector's own affair: a number, an id, or for a
-    push what `fetch_code` needs to find its commits."""
+    """Something in a repository that has to be asked for. `repository` is None where a delivery does not tell it: what
+    is fetched does. `id` is the connector's own affair: a number, an id, or for a push what finds its commits."""
 
-    repository: str
+    repository: str | None
     kind: RefKind
     id: str
 

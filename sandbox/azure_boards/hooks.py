@@ -1,20 +1,10 @@
-"""Service hooks: subscriptions, what they are told, and what becomes of those whose receiver fails."""
+"""What Azure's service hooks tell of work items."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from sandbox.azure_boards.items import BEFORE_LAST, fields, identity, named, stamp
-from sandbox.errors import VendorError
-from sandbox.hooks import Hook, Hooks
+from sandbox.azure.forms import identity, named
+from sandbox.azure_boards.items import BEFORE_LAST, fields
 from sandbox.tracker import Change, Kind, Tracker
-from sandbox.webhooks import Delivery, DeliveryState, Dispatcher
-
-MASK = "********"
-ENABLED = "enabled"
-TRANSIENT = frozenset({408, 502, 503, 504})
-"""Statuses after which Azure tries again; any other failure puts a subscription on probation."""
 
 EVENTS = {
     Kind.CREATED: "workitem.created",
@@ -23,171 +13,28 @@ EVENTS = {
     Kind.DELETED: "workitem.deleted",
     Kind.RESTORED: "workitem.restored",
 }
-KNOWN = frozenset({*EVENTS.values(), "workitem.commented", "git.push"})
-
-_RESULTS = {DeliveryState.DELIVERED: "succeeded", DeliveryState.FAILED: "failed"}
-
-
-@dataclass
-class Notification:
-    """One event on its way to one subscription; `number` counts within the subscription."""
-
-    hook: str
-    number: int
-    event: Mapping[str, Any]
-    created: datetime
-
-    def to_json(self, delivery: Delivery) -> dict[str, Any]:
-        """As Azure's log has it: the event lacks what tells one delivery of it from another."""
-        last = delivery.attempts[-1] if delivery.attempts else None
-        answer = "" if last is None else last.error or f"HTTP {last.status}"
-        result = _RESULTS.get(delivery.state, "pending")
-        details = {"event": self.event, "requestAttempts": len(delivery.attempts), "errorMessage": answer}
-        return {
-            "id": self.number,
-            "subscriptionId": self.hook,
-            "eventId": self.event["id"],
-            "createdDate": stamp(self.created),
-            "status": "queued" if result == "pending" else "completed",
-            "result": result,
-            "details": details,
-        }
+PUBLISHERS = {"tfs": {**dict.fromkeys(EVENTS.values(), "1.0"), "workitem.commented": "1.0", "git.push": "1.0"}}
+"""Boards tells of the first four only; the others can be subscribed to."""
 
 
-@dataclass
-class ServiceHooks:
-    """The subscriptions of an organization, on the kit's `hooks`."""
-
-    hooks: Hooks
-    tracker: Tracker
-    dispatcher: Dispatcher
-    new_guid: Callable[[], str]
-    log: dict[str, Notification] = field(default_factory=dict)
-    _numbers: dict[str, int] = field(default_factory=dict)
-
-    # The API
-
-    def register(self, owner: str, body: Mapping[str, Any]) -> Hook:
-        """A new subscription. Raises VendorError."""
-        values = _read(body)
-        return self.hooks.register(values.pop("url"), owner, **values)
-
-    def replace(self, hook_id: str, body: Mapping[str, Any]) -> Hook:
-        """Other inputs, and enabled again if that is asked for. A masked password stays what it was."""
-        values = _read(body)
-        if values["secret"] == MASK:
-            del values["secret"]
-        return self.hooks.change(hook_id, **values)
-
-    def to_json(self, hook: Hook, url: str) -> dict[str, Any]:
-        """A subscription, its password masked."""
-        inputs = {**hook.extra["inputs"], "url": hook.url}
-        if hook.secret:
-            inputs["basicAuthPassword"] = MASK
-        return {
-            "id": hook.id,
-            "url": f"{url}/_apis/hooks/subscriptions/{hook.id}",
-            "status": hook.extra["status"],
-            "publisherId": "tfs",
-            "eventType": next(iter(hook.events)),
-            "resourceVersion": "1.0",
-            "consumerId": "webHooks",
-            "consumerActionId": "httpRequest",
-            "publisherInputs": {"areaPath": "", "workItemType": "", "projectId": hook.container or ""},
-            "consumerInputs": inputs,
-        }
-
-    def notifications(
-        self, hooks: list[str], result: str | None, start: datetime, end: datetime
-    ) -> list[dict[str, Any]]:
-        """Of some subscriptions, those made in a stretch of time that came to a result, oldest first."""
-        made = [(self.log[sent.id], sent) for sent in self.dispatcher.log() if sent.id in self.log]
-        found = [one.to_json(sent) for one, sent in made if one.hook in hooks and start <= one.created <= end]
-        return [one for one in found if result in (None, one["result"])]
-
-    # What happens
-
-    def on_change(self, change: Change) -> None:
-        """Tell everybody who wants to know."""
-        if change.before == change.after:
-            return
-        event, guid, now = EVENTS[change.kind], self.new_guid(), self.tracker.clock.now()
-        resource = self._resource(change)
-
-        def body(hook: Hook, delivery_id: str) -> dict[str, Any]:
-            number = self._numbers[hook.id] = self._numbers.get(hook.id, 0) + 1
-            project = {"id": change.item.container}
-            told = {
-                "id": guid,
-                "eventType": event,
-                "publisherId": "tfs",
-                "message": {"text": f"Work item {change.item.id} {change.kind}"},
-                "detailedMessage": {},
-                "resource": resource,
-                "resourceVersion": "1.0",
-                "resourceContainers": {"collection": {"id": guid}, "account": {"id": guid}, "project": project},
-                "createdDate": stamp(now),
-            }
-            self.log[delivery_id] = Notification(hook.id, number, told, now)
-            return {"subscriptionId": hook.id, "notificationId": number, **told}
-
-        self.hooks.tell(event, body, change.item.container)
-
-    def _resource(self, change: Change) -> dict[str, Any]:
-        """Of an update what changed, and the item after it; otherwise the item. Its id is not always `id`."""
-        item = change.item
-        after = fields(self.tracker, item, identities="text")
-        if change.before is None or change.after is None:
-            return {"id": int(item.id), "rev": item.revision, "fields": after}
-        before = fields(self.tracker, change.before, identities="text")
-        changed = {
-            name: {"oldValue": before.get(name), "newValue": after.get(name)}
-            for name in sorted(before.keys() | after.keys())
-            if before.get(name) != after.get(name)
-        }
-        return {
-            "id": item.revision,
-            "workItemId": int(item.id),
-            "rev": item.revision,
-            "revisedBy": identity(self.tracker.users[change.who]) | {"name": named(self.tracker.users[change.who])},
-            "revisedDate": BEFORE_LAST,
-            "fields": changed,
-            "revision": {"id": int(item.id), "rev": item.revision, "fields": after},
-        }
-
-    def on_settled(self, delivery: Delivery) -> None:
-        """What a failure means for the subscription: 410 disables it at once, and any other that is not transient puts
-        it on probation, where its events are lost."""
-        notification, status = self.log.get(delivery.id), delivery.attempts[-1].status
-        delivered = delivery.state is not DeliveryState.FAILED
-        if delivered or notification is None or status is None or status in TRANSIENT:
-            return
-        with self.tracker.lock:
-            self.disable(notification.hook, "disabledBySystem" if status == 410 else "onProbation")
-
-    def disable(self, hook_id: str, status: str) -> None:
-        """From now on nothing is sent. A subscription removed meanwhile stays removed."""
-        for hook in self.hooks.live():
-            if hook.id == hook_id:
-                self.hooks.change(hook_id, enabled=False, extra={**hook.extra, "status": status})
-
-
-def _read(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A subscription's body as the fields of a hook. Raises VendorError 400."""
-    publisher, consumer = body.get("publisherInputs") or {}, body.get("consumerInputs") or {}
-    event = body.get("eventType")
-    if event not in KNOWN:
-        raise VendorError(400, f"TF400898: The event type {event!r} is not known.", code="ArgumentException")
-    for line in filter(None, str(consumer.get("httpHeaders") or "").split("\n")):
-        if " " in line.partition(":")[2]:
-            raise VendorError(400, "VS403106: The value of a header must not hold blanks.", code="ArgumentException")
-    status = body.get("status") or ENABLED
-    kept = {name: value for name, value in consumer.items() if name not in ("url", "basicAuthPassword")}
+def resource(tracker: Tracker, change: Change) -> dict[str, Any]:
+    """Of an update what changed, and the item after it; otherwise the item. Its id is not always `id`."""
+    item = change.item
+    after = fields(tracker, item, identities="text")
+    if change.before is None or change.after is None:
+        return {"id": int(item.id), "rev": item.revision, "fields": after}
+    before = fields(tracker, change.before, identities="text")
+    changed = {
+        name: {"oldValue": before.get(name), "newValue": after.get(name)}
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    }
     return {
-        "url": str(consumer.get("url") or ""),
-        "secret": str(consumer.get("basicAuthPassword") or ""),
-        "events": frozenset({str(event)}),
-        "container": publisher.get("projectId") or None,
-        "enabled": status == ENABLED,
-        "extra": {"status": status, "inputs": kept},
+        "id": item.revision,
+        "workItemId": int(item.id),
+        "rev": item.revision,
+        "revisedBy": identity(tracker.users[change.who]) | {"name": named(tracker.users[change.who])},
+        "revisedDate": BEFORE_LAST,
+        "fields": changed,
+        "revision": {"id": int(item.id), "rev": item.revision, "fields": after},
     }

@@ -1,11 +1,11 @@
 """Work items as Azure shows them, and the texts it keeps."""
 
 import re
-from html import escape
 from typing import Any
 
+from sandbox.azure.forms import identity, named, stamp
 from sandbox.azure_boards.process import PROJECTS
-from sandbox.tracker import Item, Tracker, User
+from sandbox.tracker import Item, Tracker
 
 BEFORE_LAST = "9999-01-01T00:00:00Z"
 """What an update that nothing has followed says of its end."""
@@ -76,24 +76,3 @@ def work_item(tracker: Tracker, item: Item, url: str, only: list[str] | None = N
     every = fields(tracker, item)
     chosen = every if only is None else {name: every[name] for name in only if name in every}
     return {"id": int(item.id), "rev": item.revision, "fields": chosen, "url": f"{url}/_apis/wit/workItems/{item.id}"}
-
-
-def identity(user: User) -> dict[str, Any]:
-    """A person as REST 7.x has them."""
-    return {"id": user.id, "displayName": user.name, "uniqueName": user.email, "descriptor": f"aad.{user.id}"}
-
-
-def named(user: User) -> str:
-    """A person in a delivery."""
-    return f"{user.name} <{user.email}>"
-
-
-def stamp(moment: Any) -> str:
-    """A time with as many fraction digits as it needs."""
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
-    return f"{text}Z"
-
-
-def page(title: str) -> str:
-    """A page for people, where a program would want JSON."""
-    return f"<!doctype html><html><head><title>{escape(title)}</title></head><body>Sign in to continue.</body></html>"

@@ -157,8 +157,21 @@ class CodeHost:
         """Tag the default branch's last commit."""
         home = self._open(repo)
         home.tags[tag] = home.branches[home.default]
-        pushed = Push(f"refs/tags/{tag}", None, home.tags[tag])
-        self._tell(Kind.PUSHED, home, who, self.now(), pushed)
+        return self._pushed(home, who, f"refs/tags/{tag}", None, home.tags[tag])
+
+    def _pushed(
+        self,
+        repo: Repo,
+        who: str,
+        ref: str,
+        before: str | None,
+        after: str | None,
+        commits: tuple[str, ...] = (),
+        forced: bool = False,
+    ) -> Push:
+        pushed = Push(ref, before, after, commits, forced, self.number(), who, self.now())
+        repo.pushes.append(pushed)
+        self._tell(Kind.PUSHED, repo, who, pushed.at, pushed)
         return pushed
 
     def _commit(
@@ -194,10 +207,10 @@ class CodeHost:
     ) -> Push:
         repo.branches[branch] = after
         if branch == repo.default:
-            repo.mainline.update(commits)
-        pushed = Push(f"refs/heads/{branch}", before, after, commits, forced)
-        now = self.now()
-        self._tell(Kind.PUSHED, repo, who, now, pushed)
+            if forced and before:
+                repo.mainline.pop(before, None)
+            repo.mainline.update(dict.fromkeys(commits))
+        pushed = self._pushed(repo, who, f"refs/heads/{branch}", before, after, commits, forced)
         if branch in repo.asking and commits:
             pull = repo.pulls[repo.asking[branch]]
             kept = pull.commits[:-1] if forced else pull.commits
@@ -289,6 +302,7 @@ class CodeHost:
         home, pull, now = self._open(repo), self.pull(repo, number), self.now()
         review = Review(self.number(), number, who, state, state, now, body)
         home.reviews[review.id] = review
+        home.reviewed.setdefault(number, []).append(review.id)
         home.pulls[number] = replace(pull, updated=now)
         self._tell(Kind.REVIEWED, home, who, now, review)
         return review
@@ -296,7 +310,8 @@ class CodeHost:
     def dismiss(self, who: str, repo: str, review: int) -> Review:
         """A review counts no more."""
         home, now = self._open(repo), self.now()
-        found = replace(home.reviews[review], state="dismissed")
+        gone = Moved(self.number(), "dismissed", now)
+        found = replace(home.reviews[review], state="dismissed", dismissed=gone)
         home.reviews[review] = found
         home.pulls[found.number] = replace(home.pulls[found.number], updated=now)
         self._tell(Kind.DISMISSED, home, who, now, found)

@@ -66,6 +66,15 @@ class Pull:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Something came to a state; a deployment or run to queued, waiting, running, success, failed or cancelled."""
+
+    id: int
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Review:
     """`state` is approved, changes_requested, commented or dismissed; `given` is what it was before a dismissal."""
 
@@ -76,15 +85,7 @@ class Review:
     given: str
     at: datetime
     body: str = ""
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A deployment or run came to a state: queued, waiting, running, success, failed, cancelled."""
-
-    id: int
-    state: str
-    at: datetime
+    dismissed: Moved | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,9 @@ class Release:
 class Repo:
     """A repository and all that is in it. Dicts are in the order of birth. `members` may see it (None: everybody).
 
-    mainline  the commits that are on the default branch
+    mainline  the commits that are on the default branch, in the order they came there
+    pushes    what was pushed, oldest first
+    reviewed  pull request -> the ids of its reviews
     asking    branch -> the open pull request that asks for it
     """
 
@@ -169,7 +172,9 @@ class Repo:
     deployments: dict[int, Deployment] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
     releases: dict[int, Release] = field(default_factory=dict)
-    mainline: set[str] = field(default_factory=set)
+    mainline: dict[str, None] = field(default_factory=dict)
+    pushes: list["Push"] = field(default_factory=list)
+    reviewed: dict[int, list[int]] = field(default_factory=dict)
     asking: dict[str, int] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -196,7 +201,7 @@ class Repo:
 
     def reviews_of(self, number: int) -> list[Review]:
         """A pull request's reviews, oldest first."""
-        return [review for review in self.reviews.values() if review.number == number]
+        return [self.reviews[id_] for id_ in self.reviewed.get(number, ())]
 
 
 class Kind(StrEnum):
@@ -224,13 +229,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Push:
-    """A branch or tag moved. `ref` in full; None: it was not there before, or is not any more."""
+    """A branch or tag moved. `ref` in full; None: it was not there before, or is not any more. `id` counts them."""
 
     ref: str
     before: str | None
     after: str | None
-    commits: tuple[str, ...] = ()
-    forced: bool = False
+    commits: tuple[str, ...]
+    forced: bool
+    id: int
+    who: str
+    at: datetime
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What the fake parts of Azure DevOps share: its errors, its service hooks, and Microsoft Entra."""
