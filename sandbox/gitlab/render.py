@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from sandbox.code import Deployment, Pull, Release, Repo, Review, Run
+from sandbox.code import Deployment, Pull, Push, Release, Repo, Review, Run
 from sandbox.code.values import Commit, Moved
 from sandbox.tracker import Tracker, User
 
@@ -146,7 +146,36 @@ class Renderer:
             "web_url": f"{self.web(repo)}/-/merge_requests/{pull.number}",
         }
 
-    def notes(self, pull: Pull, reviews: list[Review], unapproved: dict[int, datetime]) -> list[Json]:
+    def push(self, repo: Repo, push: Push) -> Json:
+        """A push among a project's events."""
+        _, kind, ref = push.ref.split("/", 2)
+        action = "created" if push.before is None else "pushed" if push.after else "removed"
+        author = self.user(push.who)
+        return {
+            "id": push.id,
+            "project_id": repo.id,
+            "action_name": {"created": "pushed new", "pushed": "pushed to", "removed": "deleted"}[action],
+            "target_id": None,
+            "target_iid": None,
+            "target_type": None,
+            "author_id": author["id"],
+            "target_title": None,
+            "created_at": iso(push.at),
+            "author": author,
+            "push_data": {
+                "commit_count": len(push.commits),
+                "action": action,
+                "ref_type": "tag" if kind == "tags" else "branch",
+                "commit_from": push.before,
+                "commit_to": push.after,
+                "ref": ref,
+                "commit_title": repo.commits[push.after].message if push.after else None,
+                "ref_count": None,
+            },
+            "author_username": author["username"],
+        }
+
+    def notes(self, pull: Pull, reviews: list[Review]) -> list[Json]:
         """Comments and what GitLab wrote down itself, oldest first."""
         steps = {"drafted": "marked this merge request as **draft**", "ready": "marked this merge request as **ready**"}
         told = {"approved": "approved this merge request", "changes_requested": "requested changes"}
@@ -158,9 +187,9 @@ class Renderer:
         for review in reviews:
             text = told.get(review.given)
             notes.append(self._note(review.id * 10, review.at, review.author, text or review.body or "Hm.", bool(text)))
-            if review.id in unapproved:
-                at = unapproved[review.id]
-                notes.append(self._note(review.id * 10 + 2, at, review.author, "unapproved this merge request", True))
+            if review.dismissed is not None and review.given == "approved":
+                id_, at = review.dismissed.id * 10 + 2, review.dismissed.at
+                notes.append(self._note(id_, at, review.author, "unapproved this merge request", True))
         return sorted(notes, key=lambda note: (note["created_at"], note["id"]))
 
     def _note(self, id_: int, at: datetime, who: str, body: str, system: bool) -> Json:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -79,7 +78,6 @@ class GitLabSandbox(CodeSandbox):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._reviews: dict[int, tuple[int, dict[int, list[int]]]] = {}
         self._range: tuple[tuple[int, str, str | None], list[Commit]] | None = None
         self._events: webhooks.Events | None = None
         self.deliveries.settled.append(self._on_settled)
@@ -98,6 +96,7 @@ class GitLabSandbox(CodeSandbox):
             Endpoint("listGroupProjects", "GET", f"{API}/groups/{{group:path}}/projects", self._group_projects),
             Endpoint("getProject", "GET", f"{API}/projects/{{project:gitlab_path}}", self._get_project),
             Endpoint("listCommits", "GET", f"{PROJECT}/repository/commits", self._commits),
+            Endpoint("listEvents", "GET", f"{PROJECT}/events", self._pushes),
             Endpoint("listMergeRequests", "GET", f"{PROJECT}/merge_requests", self._requests),
             Endpoint("getMergeRequest", "GET", request, lambda ask: self.render.request(*self._pull(ask))),
             Endpoint("listNotes", "GET", f"{request}/notes", self._notes),
@@ -238,6 +237,14 @@ class GitLabSandbox(CodeSandbox):
             self._range = (key, sorted(repo.history(to, before), key=lambda commit: commit.sha != to))
         return self._range[1]
 
+    def _pushes(self, ask: Ask) -> Reply:
+        """Of a project's events only those."""
+        repo = self._repo(ask)
+        if ask.call.query.get("action") != "pushed":
+            raise VendorError(400, "action does not have a valid value")
+        rows = repo.pushes if ask.call.query.get("sort") == "asc" else repo.pushes[::-1]
+        return self._paged(ask, rows, lambda push: self.render.push(repo, push), counted=False)
+
     def _requests(self, ask: Ask) -> Reply:
         repo = self._repo(ask, "merge_requests")
         rows = self._changed(ask, repo.pulls.values())
@@ -249,16 +256,7 @@ class GitLabSandbox(CodeSandbox):
 
     def _notes(self, ask: Ask) -> Reply:
         repo, pull = self._pull(ask)
-        reviews = [repo.reviews[id_] for id_ in self._reviews_of(repo).get(pull.number, ())]
-        return self._paged(ask, self.render.notes(pull, reviews, repo.extra.get("unapproved", {})), dict)
-
-    def _reviews_of(self, repo: Repo) -> dict[int, list[int]]:
-        """Merge request -> its reviews' ids: looking through all for each would take a history's square."""
-        known, by_pull = self._reviews.get(repo.id, (0, {}))
-        for review in islice(reversed(repo.reviews.values()), len(repo.reviews) - known):
-            by_pull.setdefault(review.number, []).append(review.id)
-        self._reviews[repo.id] = (len(repo.reviews), by_pull)
-        return by_pull
+        return self._paged(ask, self.render.notes(pull, repo.reviews_of(pull.number)), dict)
 
     def _state_events(self, ask: Ask) -> Reply:
         _, pull = self._pull(ask)
@@ -311,10 +309,6 @@ class GitLabSandbox(CodeSandbox):
     def on_deed(self, deed: Deed) -> None:
         """Told to the project's hooks; what GitLab must remember of it besides is noted."""
         with self.tracker.lock:
-            if deed.kind is Kind.PUSHED:
-                deed.repo.extra["pushed"] = deed.what
-            if deed.kind is Kind.DISMISSED:
-                deed.repo.extra.setdefault("unapproved", {})[deed.what.id] = deed.at
             if deed.kind is Kind.REPOSITORY_RENAMED:
                 deed.repo.extra.setdefault("was", set()).add(deed.before)
             self.events.wake(self.clock.now())
@@ -387,14 +381,14 @@ class GitLabSandbox(CodeSandbox):
     def _test_hook(self, ask: Ask) -> Reply:
         """A sample of what is there; it goes out even while the hook is paused."""
         hook, repo, trigger = self._hook(ask), self._repo(ask), ask.params["trigger"]
-        samples = {
-            "merge_requests_events": [(Kind.EDITED, pull) for pull in repo.pulls.values()],
-            "push_events": [(Kind.PUSHED, push) for push in [repo.extra.get("pushed")] if push],
-        }.get(trigger, [])
+        held: dict[str, tuple[Kind, list[Any]]] = {
+            "merge_requests_events": (Kind.EDITED, list(repo.pulls.values())),
+            "push_events": (Kind.PUSHED, repo.pushes),
+        }
+        kind, samples = held.get(trigger, (Kind.PUSHED, []))
         if not samples:
             raise VendorError(422, f"Ensure the project has {trigger.removesuffix('_events').replace('_', ' ')}.")
-        kind, what = samples[-1]
-        for event, body in self.events.bodies(Deed(kind, repo, ask.user, self.host.now(), what)):
+        for event, body in self.events.bodies(Deed(kind, repo, ask.user, self.host.now(), samples[-1])):
             self.hooks.send(hook, event, lambda _hook, _id, body=body: body)  # type: ignore[misc]
         return Reply(201, {"message": "201 Created"})
 
