@@ -13,6 +13,7 @@ from sandbox.code import OWNER, CodeSandbox, Deed, Kind, Repo
 from sandbox.code.values import Commit
 from sandbox.errors import VendorError
 from sandbox.gitlab import webhooks
+from sandbox.gitlab.issues import IssueDesk
 from sandbox.gitlab.render import FRACTION, Json, Renderer
 from sandbox.hooks import Hook, Sending
 from sandbox.http import NO_BODY, Reply
@@ -20,7 +21,7 @@ from sandbox.limits import Rate, Window
 from sandbox.oauth import OAuthRules
 from sandbox.paging import by_number
 from sandbox.switches import Switches
-from sandbox.tracker import Tracker
+from sandbox.tracker import Change, Item, Tracker
 from sandbox.vendor import Ask, Endpoint, usual_people
 from sandbox.webhooks import Delivery
 
@@ -80,12 +81,17 @@ class GitLabSandbox(CodeSandbox):
         super().__init__(**options)
         self._range: tuple[tuple[int, str, str | None], list[Commit]] | None = None
         self._events: webhooks.Events | None = None
+        self.issues = IssueDesk(
+            self.tracker, lambda: self.render, lambda project: self.render.web(self.host.repo(int(project)))
+        )
         self.deliveries.settled.append(self._on_settled)
 
     def make_tracker(self) -> Tracker:
         """People's ids are numbers."""
         people = usual_people(lambda number: str(40 + number))
-        return Tracker(self.clock, users=people, containers=(), statuses=self.statuses)
+        return Tracker(
+            self.clock, users=people, containers=(), statuses=self.statuses, new_key=lambda home, number: str(number)
+        )
 
     def endpoints(self) -> Sequence[Endpoint]:
         """API v4."""
@@ -110,6 +116,11 @@ class GitLabSandbox(CodeSandbox):
             Endpoint("getPipeline", "GET", f"{PROJECT}/pipelines/{{id}}", self._pipeline),
             Endpoint("listReleases", "GET", f"{PROJECT}/releases", self._releases),
             Endpoint("getRelease", "GET", f"{PROJECT}/releases/{{tag:path}}", self._release),
+            Endpoint("listIssues", "GET", f"{PROJECT}/issues", self._issues),
+            Endpoint("createIssue", "POST", f"{PROJECT}/issues", self._create_issue, "api"),
+            Endpoint("getIssue", "GET", f"{PROJECT}/issues/{{iid}}", lambda ask: self.issues.shown(self._issue(ask))),
+            Endpoint("updateIssue", "PUT", f"{PROJECT}/issues/{{iid}}", self._update_issue, "api"),
+            Endpoint("listMembers", "GET", f"{PROJECT}/members/all", self._members),
             Endpoint("listHooks", "GET", f"{PROJECT}/hooks", self._hooks_of, "api"),
             Endpoint("createHook", "POST", f"{PROJECT}/hooks", self._create_hook, "api"),
             Endpoint("getHook", "GET", f"{PROJECT}/hooks/{{hook}}", lambda ask: self._shown(self._hook(ask)), "api"),
@@ -303,6 +314,36 @@ class GitLabSandbox(CodeSandbox):
             if release.tag == ask.params["tag"]:
                 return self.render.release(repo, release)
         raise VendorError(404, "Not Found")
+
+    # --- issues -------------------------------------------------------------------------------------
+
+    def _issues(self, ask: Ask) -> Reply:
+        project = str(self._repo(ask, "issues").id)
+        return self._paged(ask, self.issues.matching(project, dict(ask.call.query), _moment), self.issues.shown)
+
+    def _issue(self, ask: Ask) -> Item:
+        return self.issues.find(str(self._repo(ask, "issues").id), ask.params["iid"])
+
+    def _create_issue(self, ask: Ask) -> Reply:
+        project, body = str(self._repo(ask, "issues").id), ask.json("title")
+        return Reply(201, self.issues.shown(self.issues.create(ask.user, project, body)))
+
+    def _update_issue(self, ask: Ask) -> Json:
+        return self.issues.shown(self.issues.update(ask.user, self._issue(ask), ask.json()))
+
+    def _members(self, ask: Ask) -> Reply:
+        """Found by name or address; the address itself is not shown."""
+        self._repo(ask)
+        wanted = ask.call.query.get("query", "").lower()
+        found = [user for user in self.tracker.users.values() if wanted in f"{user.name} {user.email}".lower()]
+        return self._paged(ask, found, lambda user: self.render.user(user.id) | {"access_level": 40})
+
+    def on_change(self, change: Change) -> None:
+        """An issue was changed; that one was deleted is told to nobody."""
+        if change.after is not None:
+            body = self.issues.told(change.after, change.who)
+            self.events.wake(self.clock.now())
+            self.hooks.tell("Issue Hook", lambda _hook, _id: body, change.after.container)
 
     # --- webhooks -----------------------------------------------------------------------------------
 
