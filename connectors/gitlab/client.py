@@ -79,6 +79,25 @@ class MergeRequest(_Changing):
         return str(self.iid)
 
 
+class Issue(_Changing):
+    """An issue. `moved_to_id`: it goes on as another one, in another project."""
+
+    iid: int
+    project_id: int
+    title: str
+    state: str
+    web_url: str
+    description: str | None = None
+    labels: list[str] = []
+    assignees: list[User] = []
+    moved_to_id: int | None = None
+
+    @property
+    def key(self) -> str:
+        """What it is known by on its server."""
+        return f"{self.project_id}#{self.iid}"
+
+
 class Note(msgspec.Struct):
     """A comment, or what GitLab itself wrote down (`system`)."""
 
@@ -363,6 +382,24 @@ class GitLabClient:
     def release(self, project: str, tag: str) -> Release:
         """A release."""
         return self.get(f"/projects/{project}/releases/{quote(tag, safe='')}", Release)
+
+    # --- issues -------------------------------------------------------------------------------------
+
+    def issue(self, project: str, iid: str) -> Issue:
+        """An issue, freshly read."""
+        return self.get(f"/projects/{project}/issues/{iid}", Issue)
+
+    def create_issue(self, project: str, body: Mapping[str, Any]) -> Issue:
+        """Make an issue."""
+        return self.call("POST", f"/projects/{project}/issues", json=dict(body)).decode(Issue)
+
+    def update_issue(self, project: str, iid: str, body: Mapping[str, Any]) -> Issue:
+        """Change what the body names."""
+        return self.call("PUT", f"/projects/{project}/issues/{iid}", json=dict(body)).decode(Issue)
+
+    def members(self, project: str, query: str) -> list[User]:
+        """A project's members whom a name or an address fits, inherited ones too."""
+        return list(self.rows(f"/projects/{project}/members/all", User, {"query": query}))
 
     # --- webhooks -----------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
-"""The GitLab connector: who and what there is, reading, webhooks and their log."""
+"""The GitLab connector: who and what there is, reading, issues, webhooks and their log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -15,18 +15,28 @@ from connectors.contract import (
     CodeRef,
     Context,
     Cursor,
+    Expected,
     Forbidden,
+    Gone,
     Manifest,
     Missed,
     NotFound,
     RemoteRepository,
+    RemoteTask,
+    RemoteUser,
     Subscription,
+    TaskChanges,
+    TaskDraft,
+    TaskPage,
+    TaskWritten,
+    Vocabulary,
 )
 from connectors.credentials import OAuthTokens
 from connectors.gitlab import mapping, webhook
 from connectors.gitlab.client import GitLabClient, Project
 from connectors.gitlab.config import GitLabConfig
 from connectors.gitlab.hooks import Hooks
+from connectors.gitlab.issues import Issues
 from connectors.gitlab.manifest import MANIFEST
 from connectors.gitlab.reading import Reader
 
@@ -45,6 +55,8 @@ class GitLabConnector:
         self._client = GitLabClient(context)
         self._reader = Reader(self._client, self._config.kinds(), self._config.history_days)
         events = [name for kind in sorted(self._config.kinds()) for name in webhook.SUBSCRIBED[kind]]
+        events += webhook.ISSUES_TOLD if self._config.sync_issues else ()
+        self._issues = Issues(self._client, self._config)
         self._hooks = Hooks(self._client, events, context.now)
 
     def check(self) -> Account:
@@ -92,6 +104,40 @@ class GitLabConnector:
     def fetch_code(self, refs: Sequence[CodeRef]) -> Sequence[CodeEvent]:
         """One thing after the other."""
         return [event for ref in refs for event in self._reader.fetch(ref)]
+
+    # --- tasks: see issues --------------------------------------------------------------------------
+
+    def changed_tasks(self, cursor: Cursor | None) -> Iterator[TaskPage]:
+        """Issues by the time of their last change, project after project."""
+        return self._issues.changed(cursor)
+
+    def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
+        """The issues now."""
+        return self._issues.fetch(ids)
+
+    def all_ids(self) -> Iterator[Sequence[str]]:
+        """Of all issues in the mapped projects."""
+        return self._issues.all_ids()
+
+    def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
+        """An issue with the key in its description, where nobody sees it."""
+        return self._issues.create(draft, create_key)
+
+    def find_created(self, create_key: str) -> Sequence[RemoteTask]:
+        """Those with the key, the oldest first."""
+        return self._issues.find_created(create_key)
+
+    def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
+        """A look, and one PUT. Raises Conflict when somebody else has set one of the fields meanwhile."""
+        return self._issues.update(external_id, changes, expected)
+
+    def vocabularies(self) -> Iterator[Vocabulary]:
+        """`opened`, `closed`, and the labels that stand for a status or a priority."""
+        return self._issues.vocabularies()
+
+    def find_user(self, email: str, container: str) -> RemoteUser | None:
+        """The one member of the project whom GitLab finds by this address."""
+        return self._issues.find_user(email, container)
 
     # --- webhooks: see hooks ------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ class Hooks:
     def __init__(self, client: GitLabClient, events: Sequence[str], now: Callable[[], datetime]) -> None:
         self._client, self._now = client, now
         every = {name for names in webhook.SUBSCRIBED.values() for name in names}
-        self._told = {name: name in events for name in sorted(every)}
+        self._told = {name: name in events for name in sorted({*every, *webhook.ISSUES_TOLD})}
 
     # --- registering --------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from connectors.contract import (
     RemoteRepository,
 )
 from connectors.gitlab import mapping
-from connectors.gitlab.client import Deployment, GitLabClient, MergeRequest, Page, Pipeline, Release
+from connectors.gitlab.client import Deployment, GitLabClient, Issue, MergeRequest, Page, Pipeline, Release
 from connectors.http import Params
 from connectors.times import epoch_ms, iso_ms
 
@@ -71,12 +71,24 @@ class Listing:
 CHANGES = Listing("merge_requests", MergeRequest, {"scope": "all", "state": "all"})
 DEPLOYMENTS = Listing("deployments", Deployment, {})
 RUNS = Listing("pipelines", Pipeline, {})
+ISSUES = Listing("issues", Issue, {"scope": "all", "state": "all"})
 COUNTED = {
     CodeKind.PULL_REQUEST: CHANGES,
     CodeKind.DEPLOYMENT: DEPLOYMENTS,
     CodeKind.PIPELINE: RUNS,
 }
 """What a first reading says its progress in."""
+
+
+def listed(client: GitLabClient, project: str, listing: Listing, window: Window, size: int = 100) -> Page[Any]:
+    """A page of a listing by the time of the last change."""
+    bounds = {"updated_after": iso_ms(_at(window.after + 1))} if window.after else {}
+    if window.until is not None:  # GitLab's own times are finer than milliseconds
+        before = _at(window.until) - timedelta(microseconds=1)
+        bounds["updated_before"] = before.isoformat().replace("+00:00", "Z")
+    order = {"order_by": "updated_at", "sort": "asc" if window.reverse else "desc"}
+    path = f"/projects/{project}/{listing.path}"
+    return client.page(path, listing.type, window.number + 1, {**listing.params, **order, **bounds}, size)
 
 
 class Reader:
@@ -118,7 +130,7 @@ class Reader:
         counts = []
         for listing in (listing for kind, listing in COUNTED.items() if kind in self._kinds):
             try:
-                page = self._list(repository.external_id, listing, Window(self._floor()), size=1)
+                page = listed(self._client, repository.external_id, listing, Window(self._floor()), size=1)
             except Forbidden:
                 continue  # said when it is read
             counts.append(page.total)
@@ -135,16 +147,6 @@ class Reader:
 
     # --- by the time of the last change -------------------------------------------------------------
 
-    def _list(self, project: str, listing: Listing, window: Window, size: int = 100) -> Page[Any]:
-        bounds = {"updated_after": iso_ms(_at(window.after + 1))} if window.after else {}
-        if window.until is not None:  # GitLab's own times are finer than milliseconds
-            bounds["updated_before"] = (
-                (_at(window.until) - timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
-            )
-        order = {"order_by": "updated_at", "sort": "asc" if window.reverse else "desc"}
-        path = f"/projects/{project}/{listing.path}"
-        return self._client.page(path, listing.type, window.number + 1, {**listing.params, **order, **bounds}, size)
-
     def _by_time(
         self,
         repository: RemoteRepository,
@@ -157,7 +159,7 @@ class Reader:
         seen: dict[str, int] = dict(place.get("seen", {}))
 
         def ask(window: Window) -> Answer[Any]:
-            page = self._list(project, listing, window)
+            page = listed(self._client, project, listing, window)
             return Answer(page.rows, page.last)
 
         start = self._floor() if since is None else since - int(OVERLAP.total_seconds() * 1000)

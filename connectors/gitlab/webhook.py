@@ -27,6 +27,7 @@ from connectors.contract import (
     CodeHint,
     CodeKind,
     CodeRef,
+    Hint,
     Ignored,
     LookAgain,
     RawDelivery,
@@ -61,6 +62,9 @@ SUBSCRIBED: Mapping[CodeKind, tuple[str, ...]] = {
     CodeKind.RELEASE: ("releases_events",),
 }
 """What a hook is asked to tell of each kind."""
+
+ISSUES_TOLD = ("issues_events", "confidential_issues_events")
+"""The same for issues; the second are not among the first."""
 
 TOLD = frozenset({"draft", "work_in_progress", "title", "reviewers"})
 """Of what may change of a merge request, what tells us something: titles mark drafts on older servers."""
@@ -160,6 +164,10 @@ class _Numbered(msgspec.Struct):
     id: int
 
 
+class _Iid(msgspec.Struct):
+    iid: int
+
+
 class _PipelineBody(msgspec.Struct):
     project: _Project
     object_attributes: _Numbered
@@ -174,6 +182,11 @@ class _ReleaseBody(msgspec.Struct):
     project: _Project
     tag: str
     action: str = ""
+
+
+class _IssueBody(msgspec.Struct):
+    project: _Project
+    object_attributes: _Iid
 
 
 class _ProjectBody(msgspec.Struct):
@@ -199,6 +212,8 @@ def parse(delivery: RawDelivery, config: GitLabConfig) -> Sequence[Signal]:
         return [Ignored("unsupported", event or "a delivery without X-Gitlab-Event")]
     if known.kind is not None and known.kind not in config.kinds():
         return [Ignored("not_followed", f"{event}: {known.kind} is not among the events of the config")]
+    if known.read is _issue and not config.sync_issues:
+        return [Ignored("not_followed", f"{event}: sync_issues is off")]
     try:
         return known.read(msgspec.json.decode(delivery.body, type=known.body))
     except (msgspec.DecodeError, RecursionError) as error:
@@ -255,6 +270,11 @@ def _release(body: _ReleaseBody) -> list[Signal]:
     return [_hint(str(body.project.id), RefKind.RELEASE, body.tag)]
 
 
+def _issue(body: _IssueBody) -> list[Signal]:
+    """Only which one: its labels and times come in another form than the API's."""
+    return [Hint(f"{body.project.id}#{body.object_attributes.iid}")]
+
+
 def _project(body: _ProjectBody) -> list[Signal]:
     """Told by group and system hooks: project_create, project_destroy, project_rename, project_transfer, …"""
     was = f" (before: {body.old_path_with_namespace})" if body.old_path_with_namespace else ""
@@ -284,8 +304,10 @@ EVENTS: Mapping[str, _Event] = {
     "Deployment Hook": _Event(CodeKind.DEPLOYMENT, _DeploymentBody, _deployment),
     "Pipeline Hook": _Event(CodeKind.PIPELINE, _PipelineBody, _pipeline),
     "Release Hook": _Event(CodeKind.RELEASE, _ReleaseBody, _release),
+    "Issue Hook": _Event(None, _IssueBody, _issue),
+    "Confidential Issue Hook": _Event(None, _IssueBody, _issue),
     "Project Hook": _Event(None, _ProjectBody, _project),
     "System Hook": _Event(None, _ProjectBody, _project),
     "Resource Access Token Hook": _Event(None, _TokenBody, _token),
 }
-"""By `X-Gitlab-Event`. The others (`Job Hook`, `Issue Hook`, `Member Hook`, …) tell nothing we use."""
+"""By `X-Gitlab-Event`. The others (`Job Hook`, `Member Hook`, …) tell nothing we use."""

@@ -9,10 +9,11 @@ from types import ModuleType
 
 from pydantic import SecretStr
 
-from connectors.contract import CodeRef, RefKind
+from connectors.contract import CodeRef, Priority, RefKind, Status, TaskDraft
 from connectors.gitlab.reading import push_id
 from connectors.http import default_transport
 from sandbox.gitlab import GitLabSandbox
+from tests.connectors.bench import expected
 from tests.connectors.gitlab.conftest import API, URL, Bench, Ear, read
 
 P = "/api/v4/projects/{id}"
@@ -34,6 +35,11 @@ OPERATIONS_USED = {
     f"GET {P}/pipelines/{{pipeline_id}}",
     f"GET {P}/releases",
     f"GET {P}/releases/{{tag_name}}",
+    f"GET {P}/issues",
+    f"POST {P}/issues",
+    f"GET {P}/issues/{{issue_iid}}",
+    f"PUT {P}/issues/{{issue_iid}}",
+    f"GET {P}/members/all",
     f"GET {P}/hooks",
     f"POST {P}/hooks",
     f"GET {P}/hooks/{{hook_id}}",
@@ -63,6 +69,7 @@ def drive(gitlab: Bench) -> None:
     read(connector, repository, read(connector, repository)[-1].cursor)
     read(everything, repository, read(everything, repository)[-1].cursor)
     fetch(gitlab)
+    sync_issues(gitlab)
     made = connector.subscribe(URL, SecretStr("s"))
     assert connector.renew(made, URL) is not None
     gitlab.ear.status = 500
@@ -74,6 +81,20 @@ def drive(gitlab: Bench) -> None:
     connector.redeliver(missed[0])
     connector.subscribe(URL, SecretStr("s"))
     connector.unsubscribe(made)
+
+
+def sync_issues(gitlab: Bench) -> None:
+    connector = gitlab.connector(sync_issues=True)
+    gitlab.sandbox.plant(120, API)
+    list(connector.changed_tasks(list(connector.changed_tasks(None))[-1].cursor))
+    list(connector.all_ids())
+    person = connector.find_user("ann@example.com", API)
+    closed = TaskDraft(API, "Café & co + 1", "All of **them**.", Status.DONE, Priority.HIGH, person)
+    made = connector.create_task(closed, "scrums-tsk-26-018841-0a1b2c").remote
+    assert len(connector.find_created("scrums-tsk-26-018841-0a1b2c")) == 1
+    less = {"title": "New", "description": "", "status": "in_review", "priority": "medium", "assignee": None}
+    connector.update_task(made.external_id, less, expected(made))
+    connector.fetch_tasks([made.external_id, f"{made.external_id}9"])
 
 
 def fetch(gitlab: Bench) -> None:

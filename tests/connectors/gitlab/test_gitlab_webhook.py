@@ -37,7 +37,7 @@ from tests.connectors.gitlab.conftest import API, URL, WORKER, Bench
 
 NOW = datetime(2026, 4, 15, 10, tzinfo=UTC)
 FIXTURES = sorted(Path(connectors.gitlab.__file__).with_name("fixtures").glob("*.json"))
-CONFIG = GitLabConfig(group=OWNER)
+CONFIG = GitLabConfig(group=OWNER, repositories=[API], sync_issues=True)
 SECRET = SecretStr("a secret of the platform's")
 
 
