@@ -24,7 +24,9 @@ from sandbox.inprocess import InProcessTransport
 from sandbox.jira import CLIENT_ID, CLIENT_SECRET, Issue, JiraSandbox, Person, adf
 from sandbox.jira.model import SiteEvent
 from sandbox.jira.seed import SERVICE_ACCOUNT
+from sandbox.jira.site import JiraSite
 from simulation.machine import Machine, VirtualClock
+from simulation.memento import Memento
 from simulation.schedule import Conditions
 from simulation.surroundings import Caught, Dated, SkewedClock
 from simulation.vendor import PEOPLE, Change, Item
@@ -47,12 +49,21 @@ class JiraSide:
     name = "jira"
     containers = ("APEX", "BETA")
     calls_of_a_write = 3
-    repeatable = False
+    begins_skewed = True
     fixtures: Path | None = Path(connectors.jira.__file__).with_name("fixtures")
 
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:
-        self._ours, self._machine = clock, machine
-        self.load(None)
+        self._ours = clock
+        self._clock = SkewedClock(clock)
+        self._caught = Caught(clock)
+        self.jira = JiraSandbox(clock=self._clock, sender=self._caught)
+        self._site_is_ours(self.jira.site)
+        self.faults: FaultPlan = self.jira.faults
+        self.calls: CallLog = self.jira.calls
+        self.transport: Transport = Dated(InProcessTransport(self.jira.app), self._clock)
+        self._person = Person(self.jira.site, "Bob Baker")
+        self._journal: list[Change] = []
+        self._known = self.items()
 
     # --- the integration ---
 
@@ -106,27 +117,19 @@ class JiraSide:
 
     # --- worlds ---
 
-    def nothing(self) -> Any:
-        """A site as it is sold."""
-        return None
+    def dump(self) -> Memento:
+        """All that the site holds, and what is known of its issues."""
+        return Memento(self)
 
-    def dump(self) -> Any:
-        """The site itself: it is used once."""
-        return self.jira
+    def load(self, dumped: Memento) -> None:
+        """Begin with what the site held."""
+        dumped.put_back()
+        self._journal = []
 
-    def load(self, dumped: Any) -> None:
-        """Begin with a new site, or with the one that was dumped."""
-        if dumped is None:
-            self._build()
-        self._journal: list[Change] = []
-        self._known = self.items()
-
-    def _build(self) -> None:
-        self._clock = SkewedClock(self._ours)
-        self._caught = Caught(self._ours)
-        self.jira = JiraSandbox(clock=self._clock, sender=self._caught)
-        self.jira.site.url = URL
-        site = self.jira.site
+    def _site_is_ours(self, site: JiraSite) -> None:
+        """Its service account is an administrator, people both sides know have the addresses they have here, and there
+        is a second project."""
+        site.url = URL
         site.users[SERVICE_ACCOUNT] = replace(site.users[SERVICE_ACCOUNT], admin=True)
         for account, user in tuple(site.users.items()):
             address = PEOPLE.get(ACCOUNTS.get(user.display_name, ""))
@@ -136,10 +139,6 @@ class JiraSide:
         site.projects["10009"] = replace(apex, id="10009", key="BETA", name="Beta")
         site.start_numbers({"10009": 0})
         site.listeners.append(self._heard)
-        self.faults: FaultPlan = self.jira.faults
-        self.calls: CallLog = self.jira.calls
-        self.transport: Transport = Dated(InProcessTransport(self.jira.app), self._clock)
-        self._person = Person(site, "Bob Baker")
 
     def plant(self, count: int) -> None:
         """Ready-made issues, without webhooks."""

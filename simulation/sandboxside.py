@@ -26,6 +26,7 @@ from sandbox.tracker import Change as Told
 from sandbox.tracker import Item as TrackerItem
 from sandbox.vendor import API_TOKEN, CLIENT_ID, CLIENT_SECRET, WRONG_TOKEN, TrackerSandbox
 from simulation.machine import Machine, VirtualClock
+from simulation.memento import Memento
 from simulation.schedule import Conditions
 from simulation.surroundings import Caught, Dated, SkewedClock
 from simulation.vendor import PEOPLE, Change, Item
@@ -57,11 +58,18 @@ class SandboxSide:
     last_calls: ClassVar[tuple[str, ...]] = ()
     calls_of_a_write: int = 1
     fixtures: Path | None = None
-    repeatable = False
+    begins_skewed = True
 
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:
         self._ours = clock
-        self.load(None)
+        self._clock = SkewedClock(clock)
+        self._caught = Caught(clock)
+        self.sandbox = self.sandbox_class(clock=self._clock, sender=self._caught)
+        self._sandbox_is_ours()
+        self.prepare(self.sandbox)
+        self.transport: Transport = Dated(InProcessTransport(self.sandbox.app), self._clock)
+        self._person = self.sandbox.person(EDITOR)
+        self._since = 0
 
     # --- outside of worlds: for an author's own tests ---
 
@@ -121,7 +129,7 @@ class SandboxSide:
         return item.marker
 
     def prepare(self, sandbox: TrackerSandbox) -> None:
-        """Make the sandbox ready for a world."""
+        """Make the sandbox ready, once for all worlds."""
 
     # --- the integration ---
 
@@ -165,28 +173,14 @@ class SandboxSide:
 
     # --- worlds ---
 
-    def nothing(self) -> Any:
-        """A vendor as it is sold."""
-        return None
+    def dump(self) -> Memento:
+        """All that the sandbox holds, and what surrounds it."""
+        return Memento(self)
 
-    def dump(self) -> Any:
-        """The sandbox itself: it is used once."""
-        return self.sandbox
-
-    def load(self, dumped: Any) -> None:
-        """Begin with a new sandbox, or go on with the one that was dumped."""
-        if dumped is None:
-            self._build()
+    def load(self, dumped: Memento) -> None:
+        """Begin with what the sandbox held."""
+        dumped.put_back()
         self._since = len(self.sandbox.tracker.journal)
-
-    def _build(self) -> None:
-        self._clock = SkewedClock(self._ours)
-        self._caught = Caught(self._ours)
-        self.sandbox = self.sandbox_class(clock=self._clock, sender=self._caught)
-        self._sandbox_is_ours()
-        self.prepare(self.sandbox)
-        self.transport: Transport = Dated(InProcessTransport(self.sandbox.app), self._clock)
-        self._person = self.sandbox.person(EDITOR)
 
     def _sandbox_is_ours(self) -> None:
         """The people both sides know have the addresses they have here."""

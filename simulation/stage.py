@@ -80,7 +80,7 @@ class Stage:
             pages_ahead=0,
         )
         Base.metadata.create_all(self.database.engine)
-        self._empty = self._rows()
+        self._empty, self._as_sold = self._rows(), self.vendor.dump()
         self._beginnings: dict[object, Beginning] = {}
 
     def begin(self, conditions: Conditions) -> Beginning:
@@ -88,11 +88,12 @@ class Stage:
         self.transport.own_effects = self.vendor.own_effects
         self.transport.reset()
         self.database.trespasses.clear()
-        key = (conditions.oauth, conditions.conflict, conditions.bound)
-        beginning = self._beginnings.get(key) or self._build(conditions)
-        if self.vendor.repeatable:
-            self._beginnings[key] = beginning
-            self._put(beginning.rows)
+        skew = conditions.skew if self.vendor.begins_skewed else 0
+        key = (conditions.oauth, conditions.conflict, conditions.bound, skew)
+        if key not in self._beginnings:
+            self._beginnings[key] = self._build(conditions, skew)
+        beginning = self._beginnings[key]
+        self._put(beginning.rows)
         self.vendor.load(beginning.vendor)
         self.transport.inner = self.vendor.transport
         self.clock.now = beginning.now
@@ -106,11 +107,11 @@ class Stage:
 
     # --- how a world begins ---
 
-    def _build(self, conditions: Conditions) -> Beginning:
+    def _build(self, conditions: Conditions, skew: int) -> Beginning:
         self._put(self._empty)
-        self.vendor.load(self.vendor.nothing())
-        if not self.vendor.repeatable:  # else other worlds, with other clocks, begin like this
-            self.vendor.make_difficult(Conditions(skew=conditions.skew))
+        self.vendor.load(self._as_sold)
+        if self.vendor.begins_skewed:
+            self.vendor.make_difficult(Conditions(skew=skew))
         self.transport.inner = self.vendor.transport
         self.clock.now = START
         with self.database.write() as session:

@@ -74,7 +74,7 @@ class ToySide:
     name = "toy"
     containers = ("TOY", "TWO")
     calls_of_a_write = 1
-    repeatable = True
+    begins_skewed = False
     fixtures: Path | None = Path(simulation.toy.__file__).with_name("fixtures")
 
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:
@@ -143,10 +143,6 @@ class ToySide:
         return {"poll_seconds": 60}
 
     # --- worlds ---
-
-    def nothing(self) -> Any:
-        """The state of a vendor without items."""
-        return ({}, {}, 0, [], 0), []
 
     def settings(self) -> dict[str, Any]:
         """Our app there."""

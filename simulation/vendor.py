@@ -49,8 +49,8 @@ class SimulatedVendor(Protocol):
     containers: tuple[str, str]
     calls_of_a_write: int
     """Changes that creating or updating an item may take."""
-    repeatable: bool
-    """Whether one dumped state can begin many worlds."""
+    begins_skewed: bool
+    """Whether its clock is as wrong as the conditions say while the integration is set up already, not only later."""
 
     # --- the integration ---
 
@@ -80,12 +80,8 @@ class SimulatedVendor(Protocol):
 
     # --- worlds ---
 
-    def nothing(self) -> Any:
-        """The state of a vendor without items."""
-        ...
-
     def dump(self) -> Any:
-        """The state now, to begin other worlds with."""
+        """The state now, to begin worlds with."""
         ...
 
     def load(self, dumped: Any) -> None:

@@ -309,7 +309,7 @@ def with_sent(base: Base, values: Mapping[str, str | None], at: int) -> dict[str
     for name, value in values.items():
         agreed, print_ = base[name], fingerprint(value)
         if agreed.known:
-            others = (sent for sent in agreed.sent if sent.value != print_ and not sent.is_over(at))
+            others = (sent for sent in agreed.sent if sent.value != print_ and not (sent.outlived and sent.is_over(at)))
             moved[name] = replace(agreed, sent=(*others, Sent(print_, at)))
     return moved
 

@@ -148,6 +148,13 @@ def test_a_later_edit_there_survives_a_write_that_lands_on_it_without_an_answer(
     assert task(world, "title") == item(world, "title") == "Theirs"
 
 
+def test_a_write_without_an_answer_is_known_as_ours_however_late_the_next_one_goes_out(toy: Stage) -> None:
+    cut = Interrupt("after_call", 1, "cut")
+    world = ends_well(toy, here("title", "One"), push(cut), here("title", "Two"), push(wait=10_800))
+    assert task(world, "title") == item(world, "title") == "Two"
+    assert world.rows("SELECT there FROM conflict") == []
+
+
 def test_a_value_that_lost_while_ours_was_being_written_is_lost_once(toy: Stage) -> None:
     heard = while_("after_call", 0, Step("hear"))
     found = while_("after_call", 1, Step("poll"))

@@ -301,8 +301,9 @@ def test_an_answer_ends_its_own_write_and_leaves_others_that_may_still_land():
 
 
 def test_writes_that_can_land_no_more_are_forgotten_with_the_next_one():
-    base = with_sent({"title": Agreed("a", "a")}, {"title": "b"}, 1)
-    assert with_sent(base, {"title": "c"}, 2 + LANDS_WITHIN)["title"].sent == (Sent("c", 2 + LANDS_WITHIN),)
+    outlived, waiting, later = Sent("b", 1, outlived=True), Sent("c", 1), 2 + LANDS_WITHIN
+    base = with_sent({"title": Agreed("a", "a", sent=(outlived, waiting))}, {"title": "d"}, later)
+    assert base["title"].sent == (waiting, Sent("d", later))
 
 
 def seen(base, mine, theirs, *, at, mine_at=1, version=2):
