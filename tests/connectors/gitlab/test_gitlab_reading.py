@@ -156,6 +156,28 @@ def test_a_poll_of_a_quiet_project_costs_one_call_for_each_listing(still: Bench)
     assert all(page.total is None for page in again)
 
 
+def test_what_is_seen_later_than_it_was_written_is_not_missed(still: Bench):
+    still.sandbox.plant_history(3, start=still.clock.now() - timedelta(days=2))
+    connector, repository = still.connector(), still.project()
+    pages = read(connector, repository)
+    latest = max(pull.updated for pull in still.repo().pulls.values())
+    with still.host.past() as at:
+        at(latest - timedelta(minutes=9))
+        still.host.push(still.ann, API, "late", "One")
+        late = still.host.open_pull(still.ann, API, "late", "Late")
+    assert late.updated < latest
+    assert f"1:change:{late.number}:opened" in events_of(read(connector, repository, pages[-1].cursor))
+
+
+def test_of_the_default_branch_only_what_is_new_is_read(still: Bench):
+    still.sandbox.plant_history(3)
+    connector, repository = still.connector(), still.project()
+    cursor = read(connector, repository)[-1].cursor
+    made = still.host.push(still.ann, API, "main", "One", "Two")
+    found = events_of(read(connector, repository, cursor))
+    assert {event.what.sha for event in found.values() if isinstance(event.what, Committed)} == set(made.commits)
+
+
 def test_a_merged_change_costs_four_calls_and_a_pipeline_one(still: Bench):
     connector, repository = still.connector(), still.project()
     cursor = read(connector, repository)[-1].cursor
