@@ -26,6 +26,7 @@ BUILT_IN = {  # one line a vendor
     "azure_boards": "connectors.azure_boards:AzureBoardsConnector",
     "clickup": "connectors.clickup:ClickUpConnector",
     "github": "connectors.github:GitHubConnector",
+    "gitlab": "connectors.gitlab:GitLabConnector",
     "jira": "connectors.jira:JiraConnector",
     "azure_devops": "connectors.azure_devops:AzureDevOpsConnector",
     "linear": "connectors.linear:LinearConnector",

@@ -14,6 +14,7 @@ TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "azure_boards": "sandbox.azure_boards:AzureBoardsSandbox",
     "azure_devops": "sandbox.azure_devops:AzureDevOpsSandbox",
     "clickup": "sandbox.clickup:ClickUpSandbox",
+    "gitlab": "sandbox.gitlab:GitLabSandbox",
     "linear": "sandbox.linear:LinearSandbox",
 }
 

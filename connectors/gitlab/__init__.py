@@ -1,1 +1,5 @@
-"""GitLab: so far only its webhook scheme."""
+"""GitLab."""
+
+from connectors.gitlab.connector import GitLabConnector
+
+__all__ = ["GitLabConnector"]
