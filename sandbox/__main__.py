@@ -14,6 +14,7 @@ TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "azure_boards": "sandbox.azure_boards:AzureBoardsSandbox",
     "clickup": "sandbox.clickup:ClickUpSandbox",
     "linear": "sandbox.linear:LinearSandbox",
+    "bitbucket": "sandbox.bitbucket:BitbucketSandbox",
 }
 
 
