@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from connectors.bitbucket.client import BitbucketClient, home_of, hook_path, wor
 from connectors.bitbucket.config import BitbucketConfig
 from connectors.bitbucket.manifest import MANIFEST
 from connectors.bitbucket.reading import Part, Reader
-from connectors.bitbucket.shapes import Deployment
+from connectors.bitbucket.shapes import Deployment, Home
 from connectors.contract import (
     Account,
     CodeEvent,
@@ -61,14 +62,21 @@ class BitbucketConnector:
         """Which workspace the credentials are for, by a look at one of its repositories: it is all they must be able
         to see. Raises AuthFailed, Forbidden, RateLimited, Transient."""
         try:
-            first = next(self._client.repositories(size=1)).values[:1]
+            home = self._any_repository()
         except NotFound:
             text = f"There is no workspace {self._config.workspace} at Bitbucket, or the credentials can't see it."
             raise Forbidden(text) from None
-        workspace = first[0].workspace if first else None
+        workspace = home.workspace if home else None
         if workspace is None or workspace.uuid is None:
             return Account(self._config.workspace.lower(), self._config.workspace)
         return Account(workspace.uuid, self._config.workspace)
+
+    def _any_repository(self) -> Home | None:
+        """The first that is named: a repository's own token may see no other. Without one there, the first of all."""
+        for name in self._config.repositories[:1]:
+            with suppress(NotFound):
+                return self._client.repository(name)
+        return next(iter(next(self._client.repositories(size=1)).values), None)
 
     # --- CodeSource ---------------------------------------------------------------------------------
 

@@ -222,7 +222,8 @@ class Renderer:
         run = repo.runs.get(deployment.run or 0)
         kind = TYPES.get(deployment.environment, "Test")
         release: Json = {"type": "deployment_release", "name": f"#{run.number}" if run else deployment.sha[:SHORT]}
-        release |= {"commit": {"type": "commit", "hash": deployment.sha}, "created_on": zulu(deployment.created)}
+        sha = deployment.sha[:SHORT] if repo.extra.get("short_releases") else deployment.sha
+        release |= {"commit": {"type": "commit", "hash": sha}, "created_on": zulu(deployment.created)}
         release |= {"pipeline": {"type": "pipeline", "uuid": uuid("pipeline", run.id)}} if run else {}
         return {
             "type": "deployment",
