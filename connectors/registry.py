@@ -24,6 +24,7 @@ from connectors.tiers import KeptTier
 
 BUILT_IN = {  # one line a vendor
     "azure_boards": "connectors.azure_boards:AzureBoardsConnector",
+    "bitbucket": "connectors.bitbucket:BitbucketConnector",
     "clickup": "connectors.clickup:ClickUpConnector",
     "github": "connectors.github:GitHubConnector",
     "gitlab": "connectors.gitlab:GitLabConnector",

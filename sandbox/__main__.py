@@ -16,6 +16,7 @@ TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "clickup": "sandbox.clickup:ClickUpSandbox",
     "gitlab": "sandbox.gitlab:GitLabSandbox",
     "linear": "sandbox.linear:LinearSandbox",
+    "bitbucket": "sandbox.bitbucket:BitbucketSandbox",
 }
 
 

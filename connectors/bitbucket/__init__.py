@@ -1,1 +1,5 @@
-"""Bitbucket: so far only its webhook scheme."""
+"""Bitbucket Cloud: see README.md for what this connector does."""
+
+from connectors.bitbucket.connector import BitbucketConnector
+
+__all__ = ["BitbucketConnector"]

@@ -1,0 +1,232 @@
+"""The Bitbucket Cloud connector: it decides which calls to make, and leaves words to `mapping` and deliveries to
+`webhook`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from pydantic import SecretStr
+
+from connectors.bitbucket import mapping, webhook
+from connectors.bitbucket.client import BitbucketClient, home_of, hook_path, workspace_path
+from connectors.bitbucket.config import BitbucketConfig
+from connectors.bitbucket.manifest import MANIFEST
+from connectors.bitbucket.reading import Part, Reader
+from connectors.bitbucket.shapes import Deployment, Home
+from connectors.contract import (
+    Account,
+    CodeEvent,
+    CodeKind,
+    CodePage,
+    CodeRef,
+    Context,
+    Cursor,
+    Forbidden,
+    JsonObject,
+    Manifest,
+    NotFound,
+    RefKind,
+    Rejected,
+    RemoteRepository,
+    Subscription,
+)
+
+BELIEVED = timedelta(hours=3)
+"""How long a webhook is believed to work without a look: one that fails for long may be turned off without a word. The
+engine looks in good time before, which is every two hours."""
+
+ADMIN_HINT = (
+    "Only an administrator of the workspace, or of each repository, may register webhooks, and the credentials need "
+    "the scope webhook. Polling finds every change but pushes; lower poll_seconds if that is too late."
+)
+
+Stream = Callable[[RemoteRepository, JsonObject], Iterator[Part]]
+
+
+class BitbucketConnector:
+    """Bitbucket Cloud, for one integration."""
+
+    manifest: ClassVar[Manifest] = MANIFEST
+
+    def __init__(self, context: Context) -> None:
+        self._config: BitbucketConfig = context.config
+        self._http = context.http
+        self._client = BitbucketClient(context)
+        self._reader = Reader(context, self._client)
+        self._default: dict[str, str | None] = {}
+
+    def check(self) -> Account:
+        """Which workspace the credentials are for, by a look at one of its repositories: it is all they must be able
+        to see. Raises AuthFailed, Forbidden, RateLimited, Transient."""
+        try:
+            home = self._any_repository()
+        except NotFound:
+            text = f"There is no workspace {self._config.workspace} at Bitbucket, or the credentials can't see it."
+            raise Forbidden(text) from None
+        workspace = home.workspace if home else None
+        if workspace is None or workspace.uuid is None:
+            return Account(self._config.workspace.lower(), self._config.workspace)
+        return Account(workspace.uuid, self._config.workspace)
+
+    def _any_repository(self) -> Home | None:
+        """The first that is named: a repository's own token may see no other. Without one there, the first of all."""
+        for name in self._config.repositories[:1]:
+            with suppress(NotFound):
+                return self._client.repository(name)
+        return next(iter(next(self._client.repositories(size=1)).values), None)
+
+    # --- CodeSource ---------------------------------------------------------------------------------
+
+    def repositories(self) -> Iterator[Sequence[RemoteRepository]]:
+        """Those that are named, one call each; else all that can be seen. Bitbucket has no archives."""
+        if not self._config.repositories:
+            for page in self._client.repositories():
+                yield [mapping.repository(home) for home in page.values]
+            return
+        found = []
+        for name in self._config.repositories:
+            try:
+                found.append(mapping.repository(self._client.repository(name)))
+            except NotFound:
+                continue
+        yield found
+
+    def code_events(self, repository: RemoteRepository, cursor: Cursor | None) -> Iterator[CodePage]:
+        """Changes, commits, runs and deployments, one after the other. The cursor holds the mark of each."""
+        marks: JsonObject = dict(cursor or {})
+        pages = 0
+        for name, stream in self._streams():
+            for part in self._read(stream, repository, marks.get(name, {})):
+                marks, pages = {**marks, name: part.mark}, pages + 1
+                yield CodePage(part.events, marks, part.done, part.total)
+        if not pages:
+            yield CodePage([], marks)
+
+    def _streams(self) -> list[tuple[str, Stream]]:
+        reader = self._reader
+        table: list[tuple[CodeKind, str, Stream]] = [
+            (CodeKind.PULL_REQUEST, "changes", reader.changes),
+            (CodeKind.PUSH, "commits", reader.commits),
+            (CodeKind.PIPELINE, "runs", reader.runs),
+            (CodeKind.DEPLOYMENT, "deployments", reader.deployments),
+        ]
+        return [(name, stream) for kind, name, stream in table if kind in self._config.kinds()]
+
+    def _read(self, stream: Stream, repository: RemoteRepository, mark: JsonObject) -> Iterator[Part]:
+        """A place that is not there any more (a commit after a force push, a page) is given up, and the stream read
+        from its beginning the next time; so is a stream there is nothing of. Raises NotFound where the repository
+        itself is gone."""
+        try:
+            yield from stream(repository, mark)
+        except (NotFound, Rejected) as error:
+            if isinstance(error, Rejected) and not mark.get("next"):
+                raise
+            self._client.repository(repository.external_id)
+            yield Part([], {})
+
+    def fetch_code(self, refs: Sequence[CodeRef]) -> Sequence[CodeEvent]:
+        """All that happened to these. Deployments of a run are looked for among the last changed."""
+        recent: dict[str, list[Deployment]] = {}
+        events: list[CodeEvent] = []
+        for ref in refs:
+            try:
+                events += self._fetch(ref, recent)
+            except NotFound:
+                continue
+        return events
+
+    def _fetch(self, ref: CodeRef, recent: dict[str, list[Deployment]]) -> list[CodeEvent]:
+        home, reader = ref.repository, self._reader
+        if ref.kind is RefKind.CHANGE:
+            return reader.change(home, self._client.change(home, ref.id))
+        if ref.kind is RefKind.RUN:
+            return reader.run(home, self._client.pipeline(home, ref.id))
+        if ref.kind is RefKind.PUSH:
+            branch, before, after = ref.id.split(":")
+            return reader.pushed(home, before or None, after) if branch == self._default_branch(home) else []
+        if ref.kind is RefKind.DEPLOYMENT:
+            if home not in recent:
+                recent[home] = self._client.deployments(home).values
+            rows = [row for row in recent[home] if row.release.name == f"#{ref.id}"]
+            return [event for row in rows for event in reader.deployment(home, row)]
+        return []  # Bitbucket has no releases
+
+    def _default_branch(self, repository: str) -> str | None:
+        if repository not in self._default:
+            branch = self._client.repository(repository).mainbranch
+            self._default[repository] = branch.name if branch else None
+        return self._default[repository]
+
+    # --- webhooks -----------------------------------------------------------------------------------
+
+    verify = staticmethod(webhook.verify)
+    parse = staticmethod(webhook.parse)
+    handshake = staticmethod(webhook.handshake)
+
+    def subscribe(self, url: str, secret: SecretStr) -> Subscription:
+        """One webhook of the workspace; where the credentials may not make one, one of each repository. What is already
+        registered for this address is taken over. A webhook is known by its path."""
+        try:
+            ids = [self._hook(workspace_path(self._config.workspace), "workspace", url, secret)]
+        except (Forbidden, NotFound):
+            ids = self._repository_hooks(url, secret)
+        return self._believed(ids)
+
+    def _repository_hooks(self, url: str, secret: SecretStr) -> list[str]:
+        """A webhook for each repository that lets us have one."""
+        ids, refusal = [], "there is no repository to have one"
+        for place in self._places():
+            try:
+                ids.append(self._hook(place, "repository", url, secret))
+            except Forbidden as error:
+                refusal = error.text
+        if not ids:
+            raise Forbidden(f"{ADMIN_HINT} Bitbucket said: {refusal}")
+        return ids
+
+    def _places(self) -> list[str]:
+        workspace = self._config.workspace
+        return [home_of(workspace, repository.external_id) for batch in self.repositories() for repository in batch]
+
+    def _hook(self, place: str, subject: str, url: str, secret: SecretStr) -> str:
+        known = [hook for hook in self._client.hooks(place) if hook.url == url]
+        offered = self._client.hook_events(subject)
+        fields: dict[str, Any] = {
+            "description": "Turnbuckle",
+            "url": url,
+            "active": True,
+            "secret": secret.get_secret_value(),
+            "events": [event for event in webhook.wanted(self._config) if event in offered],
+        }
+        for double in known[1:]:
+            self._client.delete_hook(hook_path(place, double))
+        return self._client.put_hook(place, known[0] if known else None, fields)
+
+    def renew(self, subscription: Subscription, url: str) -> Subscription | None:
+        """Looks whether all are there and on; of repositories that are gone they are forgotten. None where one is not,
+        and where a repository was added that may have one: then they are registered, and a poll follows."""
+        known = set(subscription.external_ids)
+        workspace = workspace_path(self._config.workspace)
+        ours = any(id_.startswith(f"{workspace}/") for id_ in known)
+        kept: list[str] = []
+        for place in [workspace] if ours else self._places():
+            try:
+                hooks = self._client.hooks(place)
+            except Forbidden:
+                continue
+            well = [hook_path(place, hook) for hook in hooks if hook.url == url and hook.active]
+            if not known & set(well):
+                return None
+            kept += sorted(known & set(well))
+        return self._believed(kept) if kept else None
+
+    def _believed(self, ids: Sequence[str]) -> Subscription:
+        return Subscription(tuple(ids), self._http.vendor_now() + BELIEVED)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Remove them; one already gone is success."""
+        for path in subscription.external_ids:
+            self._client.delete_hook(path)
