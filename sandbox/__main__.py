@@ -13,6 +13,7 @@ from sandbox.vendor import API_TOKEN, CLIENT_ID, CLIENT_SECRET, TrackerSandbox
 TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "azure_boards": "sandbox.azure_boards:AzureBoardsSandbox",
     "clickup": "sandbox.clickup:ClickUpSandbox",
+    "github": "sandbox.github:GitHubSandbox",
     "linear": "sandbox.linear:LinearSandbox",
 }
 

@@ -6,6 +6,7 @@ What one vendor has besides goes into a repository's `extra`.
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 MAIN = "main"
@@ -172,6 +173,8 @@ class Repo:
     mainline: set[str] = field(default_factory=set)
     asking: dict[str, int] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    _by_pull: dict[int, list[int]] = field(default_factory=dict, repr=False)
+    _indexed: int = field(default=0, repr=False)
 
     def history(self, sha: str | None, without: str | None = None) -> list[Commit]:
         """The commits reachable from one and not from another, newest first."""
@@ -196,7 +199,11 @@ class Repo:
 
     def reviews_of(self, number: int) -> list[Review]:
         """A pull request's reviews, oldest first."""
-        return [review for review in self.reviews.values() if review.number == number]
+        if self._indexed < len(self.reviews):  # none is ever taken away
+            for review in islice(self.reviews.values(), self._indexed, None):
+                self._by_pull.setdefault(review.number, []).append(review.id)
+            self._indexed = len(self.reviews)
+        return [self.reviews[id_] for id_ in self._by_pull.get(number, [])]
 
 
 class Kind(StrEnum):
