@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import get_args
 
 from connectors.contract import (
+    ChangeClosed,
     ChangeMerged,
     ChangeReady,
+    ChangeReopened,
     CodeEvent,
     Committed,
     Happening,
@@ -78,6 +80,8 @@ def test_what_happened_is_told_in_full(github: Bench) -> None:
     states = [what.state for what in events if isinstance(what, Reviewed) and what.number == "1"]
     assert sorted(states) == [ReviewState.APPROVED, ReviewState.CHANGES_REQUESTED, ReviewState.DISMISSED]
     assert [what.number for what in events if isinstance(what, ChangeReady)] == ["1", "2"]
+    assert [what.number for what in events if isinstance(what, ChangeClosed)] == ["2", "3"]  # merging is no closing
+    assert [what.number for what in events if isinstance(what, ChangeReopened)] == ["2"]
     bumped = next(what for what in events if isinstance(what, Committed) and what.title == "Bump the library (#2)")
     assert (bumped.author.id, bumped.author.name) == (github.ann, github.ann)
     assert len([what for what in events if getattr(what, "state", None) is RunState.FAILED]) == 2

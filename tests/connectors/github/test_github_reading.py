@@ -147,6 +147,18 @@ def test_a_commit_made_long_ago_is_found_when_it_reaches_the_default_branch(gith
     assert titles == {"Long in the making", "Slow (#1)"}
 
 
+def test_many_new_commits_are_carried_on_where_they_were(github: Bench) -> None:
+    host = github.host
+    host.push(github.ann, REPO, "main", *(f"Old {number}" for number in range(130)))
+    cursor = pages(github, events=["push"])[-1].cursor
+    host.push(github.ann, REPO, "main", *(f"New {number}" for number in range(130)))
+    first, second = pages(github, cursor, events=["push"])
+    github.called()
+    [rest] = pages(github, first.cursor, events=["push"])[:-1]
+    assert (len(first.events), rest) == (100, second)
+    assert github.called() == {"compare": 1, "getBranch": 1}
+
+
 def test_a_default_branch_that_was_replaced_is_read_anew(github: Bench) -> None:
     connector = github.connector(events=["push"])
     gone = {"commits": {"head": "f" * 40}}
