@@ -12,8 +12,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class OAuthApp(BaseSettings):
     """The operator's own app at a vendor, used by every integration whose credentials name no app."""
 
-    client_id: str
-    client_secret: SecretStr
+    client_id: str = Field("", description="For vendors whose integrations are authorized by OAuth.")
+    client_secret: SecretStr = SecretStr("")
+    fields: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="What else the vendor knows the app by (a number, a private key): see the connector's README.",
+    )
     webhook_secrets: list[SecretStr] = Field(
         default_factory=list,
         description="What verifies the app's own webhook (`/webhooks/{type}`), newest first: two while it is changed.",

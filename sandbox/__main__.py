@@ -13,10 +13,11 @@ from sandbox.vendor import API_TOKEN, CLIENT_ID, CLIENT_SECRET, TrackerSandbox
 TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "azure_boards": "sandbox.azure_boards:AzureBoardsSandbox",
     "azure_devops": "sandbox.azure_devops:AzureDevOpsSandbox",
+    "bitbucket": "sandbox.bitbucket:BitbucketSandbox",
     "clickup": "sandbox.clickup:ClickUpSandbox",
+    "github": "sandbox.github:GitHubSandbox",
     "gitlab": "sandbox.gitlab:GitLabSandbox",
     "linear": "sandbox.linear:LinearSandbox",
-    "bitbucket": "sandbox.bitbucket:BitbucketSandbox",
 }
 
 

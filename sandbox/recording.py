@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _SECRET_HEADERS = frozenset(
     {"authorization", "private-token", "dd-api-key", "dd-application-key", "cookie", "x-api-key"}
 )
-_SECRET_VALUES = re.compile(r'("(?:access_token|refresh_token|client_secret|code|code_verifier|secret)"\s*:\s*)"[^"]*"')
+_SECRET_VALUES = re.compile(
+    r'("(?:access_token|refresh_token|token|client_secret|code|code_verifier|secret)"\s*:\s*)"[^"]*"'
+)
 # Not part of any vendor's API: our control endpoint, and pages meant for a person's browser.
 _UNRECORDED = ("/_control", "/authorize", "/oauth/authorize", "/browse")
 

@@ -42,6 +42,9 @@ from sync.runtime import Runtime
 
 log = structlog.get_logger()
 
+SHORTEST_SECRET = 16
+"""Characters. What is shorter in the operator's app is a number or a name, which would star out every text it is in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -121,11 +124,23 @@ def awaits_consent(connector: type[Connector], mode: str, values: Mapping[str, A
 def with_app(rt: Runtime, connector: type[Connector], mode: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values, with the operator's OAuth app where they name none of their own."""
     app = rt.settings.oauth_apps.get(connector.manifest.type)
-    if app is None or oauth_facts(connector, mode) is None or values.get("client_id"):
+    if app is None or not app.client_id or oauth_facts(connector, mode) is None or values.get("client_id"):
         return dict(values)
     ours = {"client_id": app.client_id, "client_secret": app.client_secret.get_secret_value()}
     fields = connector.manifest.credentials[mode].model_fields
     return {**values, **{name: value for name, value in ours.items() if name in fields}}
+
+
+def app_of(rt: Runtime, connector: type[Connector]) -> dict[str, SecretStr]:
+    """What the operator set of the fields the connector's app is known by; whoever sets half of them is told."""
+    app, asked = rt.settings.oauth_apps.get(connector.manifest.type), connector.manifest.app
+    given = {name: app.fields[name] for name in asked if name in app.fields} if app is not None else {}
+    missing = [name for name in asked if name not in given]
+    if given and missing:
+        prefix = f"TURNBUCKLE_OAUTH_APPS__{connector.manifest.type.upper()}__FIELDS__"
+        names = ", ".join(prefix + name.upper() for name in missing)
+        raise Conflict(f"The {connector.manifest.name} app is set up in part only: set {names}, too.")
+    return given
 
 
 def endpoints(rt: Runtime, connector: type[Connector]) -> dict[str, str]:
@@ -149,8 +164,12 @@ def build(
         raise Conflict(
             f"The stored credentials do not fit this release's {connector.manifest.name} connector: set them again."
         ) from None
-    http = HttpClient(transport=rt.transport, budget=budget, now=rt.clock, secrets=secrets_of(model))
-    context = Context(config=config, credentials=model, http=http, endpoints=endpoints(rt, connector), now=rt.clock)
+    app = app_of(rt, connector)
+    ours = (value.get_secret_value() for value in app.values())
+    hidden = [*secrets_of(model), *(value for value in ours if len(value) >= SHORTEST_SECRET)]
+    http = HttpClient(transport=rt.transport, budget=budget, now=rt.clock, secrets=hidden)
+    base = endpoints(rt, connector)
+    context = Context(config=config, credentials=model, http=http, endpoints=base, now=rt.clock, app=app)
     return Connection(connector(context), http)
 
 

@@ -174,9 +174,9 @@ class Hooks:
         app = self._settings.oauth_apps.get(type_)
         if app is None:
             return {}
+        named = {"client_id": app.client_id, "client_secret": app.client_secret.get_secret_value()}
         return {
-            "client_id": (app.client_id,),
-            "client_secret": (app.client_secret.get_secret_value(),),
+            **{name: (value,) for name, value in named.items() if value},
             facts.app_secret: tuple(secret.get_secret_value() for secret in app.webhook_secrets),
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -35,7 +35,8 @@ class Context:
     """All a connector may use: its validated config and credentials, HTTP with budget and redaction, the time.
 
     `now()` is our clock (aware UTC); `http.vendor_now()` is the vendor's, learnt from its answers.
-    `endpoints` is the manifest's, after the operator's overrides.
+    `endpoints` is the manifest's, after the operator's overrides. `app` holds what the operator set of the fields that
+    the manifest names in `app`; empty where no app is set up.
     """
 
     config: Any
@@ -43,6 +44,7 @@ class Context:
     http: HttpClient
     endpoints: Mapping[str, str]
     now: Callable[[], datetime]
+    app: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 class Connector(Protocol):

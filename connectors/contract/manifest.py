@@ -76,6 +76,8 @@ class Manifest:
     config            pydantic model of `integration.config`
     credentials       mode -> pydantic model of `integration.credentials`; the first that validates is taken
     endpoints         name -> base URL; operators may point them elsewhere (a sandbox, a proxy)
+    app               what the operator's app at the vendor is known by (a number, a private key): the operator sets it
+                      for all integrations, and the connector finds it in `Context.app`
     refetch_batch     most ids `fetch_tasks` takes in one call of the engine
     create_settle     after an unclear create: how long until a not-found marker is believed (search index lag)
     contract          CONTRACT_VERSION the connector was written for
@@ -89,6 +91,7 @@ class Manifest:
     credentials: Mapping[str, CredentialsModel]
     endpoints: Mapping[str, str] = field(default_factory=dict)
     oauth: OAuthFacts | None = None
+    app: tuple[str, ...] = ()
     webhooks: WebhookFacts | None = None
     rates: RateFacts = RateFacts()
     refetch_batch: int = 100

@@ -1,11 +1,14 @@
 """What a GitHub integration is configured with."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, SecretStr, StringConstraints
 
-from connectors.contract import Config, Credentials
+from connectors.contract import CodeKind, CodeSyncConfig, Credentials
 
 # GitHub's own rules: logins and organizations have up to 39 characters (managed users add "_company"), repositories
 # up to 100. A repository is named without its owner.
@@ -28,12 +31,34 @@ class Event(StrEnum):
     ISSUES = "issues"
 
 
-class GitHubConfig(Config):
-    """Which repositories, and which of their events."""
+KINDS: Mapping[Event, CodeKind] = {
+    Event.PUSH: CodeKind.PUSH,
+    Event.PULL_REQUEST: CodeKind.PULL_REQUEST,
+    Event.PULL_REQUEST_REVIEW: CodeKind.PULL_REQUEST,
+    Event.DEPLOYMENT: CodeKind.DEPLOYMENT,
+    Event.DEPLOYMENT_STATUS: CodeKind.DEPLOYMENT,
+    Event.WORKFLOW_RUN: CodeKind.PIPELINE,
+    Event.RELEASE: CodeKind.RELEASE,
+}
+"""What following an event means. Pull requests are followed with their reviews, deployments with their statuses; of
+comments and issues nothing is read."""
+
+
+class GitHubConfig(CodeSyncConfig):
+    """Which repositories, and what of them."""
 
     organization: Login = Field(description="The organization or user that owns the repositories.")
-    repositories: list[RepositoryName] = Field(min_length=1, description="Names without the owner.")
-    events: list[Event] = Field(min_length=1, description="Webhook events of interest.")
+    repositories: list[RepositoryName] = Field(
+        default_factory=list, description="Names without the owner; none: all there are."
+    )
+    # GitHub's words where other vendors have ours, told apart by `kinds`.
+    events: list[Event] = Field(  # type: ignore[assignment]
+        default_factory=lambda: list(KINDS), min_length=1, description="What to follow, as GitHub names webhook events."
+    )
+
+    def kinds(self) -> frozenset[CodeKind]:
+        """What is followed, in the words of all vendors."""
+        return frozenset(KINDS[event] for event in self.events if event in KINDS)
 
 
 class InstallationCredentials(Credentials):

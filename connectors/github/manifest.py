@@ -2,9 +2,7 @@
 
 from connectors.contract import Category, Manifest, RateFacts
 from connectors.github.config import GitHubConfig, InstallationCredentials, TokenCredentials
-
-API_VERSION = "2022-11-28"
-"""The REST API version this connector was written for; GitHub serves the newest to callers that name none."""
+from connectors.github.webhook import WEBHOOKS
 
 MANIFEST = Manifest(
     type="github",
@@ -14,6 +12,8 @@ MANIFEST = Manifest(
     config=GitHubConfig,
     credentials={"installation": InstallationCredentials, "token": TokenCredentials},
     endpoints={"api": "https://api.github.com"},
+    app=("app_id", "private_key"),
+    webhooks=WEBHOOKS,
     # 5,000 calls an hour for a token or a small installation is 1.4 a second; bursts are counted by the hour only.
     rates=RateFacts(per_second=1.3, burst=60),
 )

@@ -1,13 +1,44 @@
-"""GitHub's deliveries: is one to be believed, and whose is it. Pure.
+"""GitHub's deliveries: is one to be believed, whose is it, and what does it mean. Pure.
 
 A GitHub App has one webhook for all its installations; a repository or an organization may have hooks of its own.
+
+What a delivery tells whole is heard: a push, a pull request's opening, a review, a deployment, a run, a release. The
+rest is asked for: a pull request's other turns have their times in its timeline only, and of a deployment's states the
+first of each kind counts.
 """
 
 from __future__ import annotations
 
-from connectors.contract import RawDelivery, Reply, Secrets, Verified, WebhookFacts
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from connectors.contract import (
+    BadPayload,
+    CodeEvent,
+    CodeHeard,
+    CodeHint,
+    CodeKind,
+    CodeRef,
+    Ignored,
+    LookAgain,
+    Pushed,
+    RawDelivery,
+    RefKind,
+    Reply,
+    Secrets,
+    Signal,
+    Verified,
+    WebhookFacts,
+)
 from connectors.envelope import json_object, text_at
+from connectors.github import mapping
+from connectors.github.config import GitHubConfig
+from connectors.github.shapes import Deployment, Pull, Release, Repository, Review, Run, User
 from connectors.signing import hmac_hex
+from connectors.times import moment
 
 WEBHOOKS = WebhookFacts(
     max_body=25 * 1024 * 1024,  # GitHub's own limit: it drops larger events without a word
@@ -23,6 +54,78 @@ WEBHOOKS = WebhookFacts(
 )
 
 FORM = "application/x-www-form-urlencoded"
+
+NOBODY = "0" * 40
+"""The sha before a branch was made, and after it was deleted."""
+
+SUBSCRIBED: Mapping[CodeKind, tuple[str, ...]] = {
+    CodeKind.PUSH: ("push",),
+    CodeKind.PULL_REQUEST: ("pull_request", "pull_request_review"),
+    CodeKind.DEPLOYMENT: ("deployment", "deployment_status"),
+    CodeKind.PIPELINE: ("workflow_run",),
+    CodeKind.RELEASE: ("release",),
+}
+"""The events by which GitHub tells of what is followed."""
+
+CONNECTION = frozenset({"installation", "installation_repositories", "installation_target", "repository", "meta"})
+"""Events about the connection itself: what is there, and whether we may see it."""
+
+TURNS = frozenset({"closed", "reopened", "ready_for_review"})
+"""What is asked for of a pull request."""
+
+
+class _Numbered(msgspec.Struct):
+    number: int
+
+
+class _Push(msgspec.Struct):
+    ref: str
+    before: str
+    after: str
+    repository: Repository
+    sender: User | None = None
+    forced: bool = False
+
+
+class _PullRequest(msgspec.Struct):
+    action: str
+    pull_request: Pull
+    repository: Repository
+
+
+class _Review(msgspec.Struct):
+    action: str
+    review: Review
+    pull_request: _Numbered
+    repository: Repository
+
+
+class _Deployment(msgspec.Struct):
+    action: str
+    deployment: Deployment
+    repository: Repository
+
+
+class _Run(msgspec.Struct):
+    action: str
+    workflow_run: Run
+    repository: Repository
+
+
+class _Release(msgspec.Struct):
+    action: str
+    release: Release
+    repository: Repository
+
+
+class _Account(msgspec.Struct):
+    account: User = msgspec.field(default_factory=User)
+
+
+class _Connection(msgspec.Struct):
+    action: str = ""
+    repository: Repository | None = None
+    installation: _Account | None = None
 
 
 def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
@@ -45,3 +148,105 @@ def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
 def account(delivery: RawDelivery) -> str | None:
     """The installation an App's delivery is about."""
     return text_at(json_object(delivery.body), "installation", "id") or None
+
+
+def parse(delivery: RawDelivery, config: GitHubConfig) -> Sequence[Signal]:
+    """What a delivery means, by the event its header names. Raises BadPayload."""
+    event = delivery.headers.get("x-github-event", "")
+    if event == "ping":
+        return [Ignored("ping", "The hook was made.")]
+    if event in CONNECTION:
+        return [LookAgain(_said(event, _read(delivery, _Connection)))]
+    if event not in READERS:
+        return [Ignored("unsupported", event)]
+    if not any(event in SUBSCRIBED[kind] for kind in config.kinds()):
+        return [Ignored("not_followed", f"{event} is not among the events of the config")]
+    shape, meaning = READERS[event]
+    body = _read(delivery, shape)
+    return list(meaning(str(body.repository.id), body)) or [Ignored("nothing_new", f"{event} {_action(body)}".strip())]
+
+
+def _read(delivery: RawDelivery, shape: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(delivery.body, type=shape)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadPayload(f"GitHub's webhook has an unexpected shape: {error}") from None
+
+
+def _action(body: Any) -> str:
+    return getattr(body, "action", "")
+
+
+def _said(event: str, body: _Connection) -> str:
+    """What happened to the connection, for the operator."""
+    what = (
+        body.repository.full_name if body.repository else body.installation.account.login if body.installation else ""
+    )
+    return f"GitHub: {event} {body.action}" + (f" ({what})" if what else "")
+
+
+# --- by event -------------------------------------------------------------------------------------------
+
+
+def _push(repo: str, body: _Push) -> Iterable[Signal]:
+    """The push itself only a delivery tells; its commits are read where they reached the default branch."""
+    before, after = (None if sha == NOBODY else sha for sha in (body.before, body.after))
+    what = Pushed(body.ref, before, after, mapping.person(body.sender), body.forced)
+    yield CodeHeard(CodeEvent(repo, _pushed_at(body), what))
+    if after is not None and body.ref == f"refs/heads/{body.repository.default_branch}":
+        yield CodeHint(CodeRef(repo, RefKind.PUSH, f"{before or ''}...{after}"))
+
+
+def _pushed_at(body: _Push) -> datetime:
+    """When GitHub took the push: the repository's last."""
+    at = body.repository.pushed_at
+    if at is None:
+        raise BadPayload("GitHub's push does not say when it was")
+    return datetime.fromtimestamp(at, UTC) if isinstance(at, int) else moment(at)
+
+
+def _pull_request(repo: str, body: _PullRequest) -> Iterable[Signal]:
+    pull = body.pull_request
+    if body.action == "opened":
+        yield CodeHeard(mapping.opened(repo, pull))
+        yield from map(CodeHeard, mapping.ready(repo, pull))
+    elif body.action in TURNS:
+        yield CodeHint(CodeRef(repo, RefKind.CHANGE, str(pull.number)))
+
+
+def _review(repo: str, body: _Review) -> Iterable[Signal]:
+    """That a review was dismissed has its time in the timeline only."""
+    if body.action == "submitted":
+        yield from map(CodeHeard, mapping.review(repo, body.pull_request.number, body.review))
+    elif body.action == "dismissed":
+        yield CodeHint(CodeRef(repo, RefKind.CHANGE, str(body.pull_request.number)))
+
+
+def _deployment(repo: str, body: _Deployment) -> Iterable[Signal]:
+    if body.action == "created":
+        yield CodeHeard(mapping.deployed(repo, body.deployment))
+
+
+def _deployment_status(repo: str, body: _Deployment) -> Iterable[Signal]:
+    yield CodeHint(CodeRef(repo, RefKind.DEPLOYMENT, str(body.deployment.id)))
+
+
+def _workflow_run(repo: str, body: _Run) -> Iterable[Signal]:
+    yield CodeHeard(mapping.run(repo, body.workflow_run))
+
+
+def _release(repo: str, body: _Release) -> Iterable[Signal]:
+    if body.action == "published":
+        yield from map(CodeHeard, mapping.release(repo, body.release))
+
+
+READERS: Mapping[str, tuple[type[Any], Callable[[str, Any], Iterable[Signal]]]] = {
+    "push": (_Push, _push),
+    "pull_request": (_PullRequest, _pull_request),
+    "pull_request_review": (_Review, _review),
+    "deployment": (_Deployment, _deployment),
+    "deployment_status": (_Deployment, _deployment_status),
+    "workflow_run": (_Run, _workflow_run),
+    "release": (_Release, _release),
+}
+"""Event -> the shape of its body, and what that means. Nothing: the event is no news (a label, a new title)."""

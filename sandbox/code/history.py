@@ -82,7 +82,7 @@ def _ran(host: CodeHost, repo: Repo, who: str, clock: _Clockwork) -> None:
 
 
 def _deployed(host: CodeHost, repo: Repo, who: str, rng: Random, clock: _Clockwork) -> None:
-    deployment = host.deploy(who, repo.name, "production", run=max(repo.runs, default=None))
+    deployment = host.deploy(who, repo.name, "production", run=next(reversed(repo.runs), None))
     clock.later(1)
     host.move_deployment(who, repo.name, deployment.id, "running")
     clock.later(3)

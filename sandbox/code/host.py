@@ -233,7 +233,7 @@ class CodeHost:
         if not own:
             raise VendorError(422, f"There is nothing on {branch!r} to merge.")
         now = self.now()
-        number = max(home.pulls, default=0) + 1
+        number = next(reversed(home.pulls), 0) + 1
         steps = (Step(self.number(), "opened", now, who),)
         pull = Pull(self.number(), number, title, who, branch, home.default, now, now, own, draft=draft)
         home.pulls[number] = replace(pull, timeline=steps)

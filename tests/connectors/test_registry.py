@@ -12,7 +12,16 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from connectors.contract import CONTRACT_VERSION, Category, Config, Credentials, Manifest, OAuthFacts, WebhookFacts
+from connectors.contract import (
+    CONTRACT_VERSION,
+    Category,
+    Config,
+    Credentials,
+    Manifest,
+    OAuthFacts,
+    WebhookFacts,
+    capabilities,
+)
 from connectors.github import GitHubConnector
 from connectors.registry import BUILT_IN, Entry, Registry, UnknownType, problems
 
@@ -77,7 +86,7 @@ GOOD_PLUGIN = "from tests.connectors.test_registry import Acme"
 
 def test_the_built_in_connectors_are_there():
     entry = next(entry for entry in Registry.load([]).entries() if entry.type == "github")
-    assert entry == Entry("github", GitHubConnector, "built-in", (), None)
+    assert entry == Entry("github", GitHubConnector, "built-in", capabilities(GitHubConnector), None)
     assert Registry.load([]).get("github") is GitHubConnector
 
 

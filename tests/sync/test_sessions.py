@@ -10,12 +10,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import inspect, select, text
 from structlog.testing import capture_logs
 
-from connectors.contract import AuthFailed, RateLimited, Transient
+from connectors.contract import AuthFailed, Context, RateLimited, Transient
 from core.errors import Conflict, NotFound, Unprocessable
 from core.models import Event, Integration, RateBudget
+from core.settings import OAuthApp
 from simulation.toy import BASIC, ToyVendor
 from simulation.toy.auth import CLIENT_SECRET
 from sync import integrations, oauth
@@ -49,6 +51,41 @@ def events(rt: Runtime) -> list[str]:
 
 def read_items(session: Session) -> int:
     return sum(len(page.tasks) for page in session.connector.changed_tasks(None))
+
+
+def known_app(rt: Runtime, monkeypatch: pytest.MonkeyPatch, *asked: str, **fields: str) -> Runtime:
+    """An engine whose operator set these fields of an app of which the connector asks those."""
+    toy = rt.registry.get("toy")
+    monkeypatch.setattr(toy, "manifest", replace(toy.manifest, app=asked))
+    app = OAuthApp(client_id="c", fields={name: SecretStr(value) for name, value in fields.items()})
+    return replace(rt, settings=rt.settings.model_copy(update={"oauth_apps": {"toy": app}}))
+
+
+def test_a_connector_gets_what_it_asks_of_the_operators_app_and_no_more(
+    runtime: Runtime, integration: Integration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Context] = []
+    toy = runtime.registry.get("toy")
+    init = toy.__init__
+    monkeypatch.setattr(toy, "__init__", lambda self, context: (given.append(context), init(self, context))[1])
+    rt = known_app(runtime, monkeypatch, "number", "key", number="42", key=CANARY * 4, other="x")
+    with open_session(rt, integration.id, Lane.PULL) as session:
+        assert session.http.redact(f"42 {CANARY * 4}") == "42 ***"
+    assert {name: value.get_secret_value() for name, value in given[-1].app.items()} == {
+        "number": "42",
+        "key": CANARY * 4,
+    }
+    with open_session(runtime, integration.id, Lane.PULL):
+        assert given[-1].app == {}
+
+
+def test_an_app_that_is_set_up_in_part_is_not_used(
+    runtime: Runtime, integration: Integration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = known_app(runtime, monkeypatch, "number", "key", number="42")
+    with pytest.raises(Conflict, match="set TURNBUCKLE_OAUTH_APPS__TOY__FIELDS__KEY, too"):
+        with open_session(rt, integration.id, Lane.PULL):
+            pass
 
 
 def test_a_session_has_all_that_work_at_the_vendor_needs(

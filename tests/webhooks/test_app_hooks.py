@@ -13,7 +13,7 @@ from connectors.contract import Category, Config, Manifest, RawDelivery, Webhook
 from connectors.github import webhook as github
 from connectors.slack import webhook as slack
 from core.models import Delivery, Integration
-from core.settings import OAuthApp
+from core.settings import OAuthApp, Settings
 from tests.webhooks.bell import NOW, Bell, BellCredentials, Door, add_integration, disconnect, sign, stored_count
 
 PATH = "/webhooks/carillon"
@@ -159,6 +159,18 @@ def test_without_an_app_or_its_secret_there_is_no_such_webhook(door: Door) -> No
     door.hooks._settings = door.hooks._settings.model_copy(update={"oauth_apps": {"carillon": app}})
     assert post(door) == 404
     assert post(door, path="/webhooks/bell") == 404
+
+
+def test_an_app_needs_no_oauth_client_and_what_is_not_set_verifies_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNBUCKLE_OAUTH_APPS__CARILLON__WEBHOOK_SECRETS", '["new"]')
+    monkeypatch.setenv("TURNBUCKLE_OAUTH_APPS__CARILLON__FIELDS__APP_ID", "42")
+    apps = Settings().oauth_apps
+    assert apps["carillon"].fields["app_id"].get_secret_value() == "42"
+    door.hooks._settings = door.hooks._settings.model_copy(update={"oauth_apps": apps})
+    facts = WebhookFacts(secrets=("signing", "client_secret"))
+    assert door.hooks.app_secrets("carillon", facts) == {"signing": ("new",), "client_secret": ()}
 
 
 def test_a_get_at_the_apps_url_is_no_delivery(tower: Door) -> None:
