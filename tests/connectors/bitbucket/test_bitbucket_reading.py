@@ -215,6 +215,15 @@ def test_a_run_that_takes_days_is_told_when_it_ends(still: Bench):
     assert still.calls().get("getPipeline", 0) == 0
 
 
+def test_a_run_that_is_listed_late_is_found_by_the_overlap(still: Bench):
+    still.host.run(still.ann, API, "build")
+    _, cursor = still.read()
+    with still.host.past() as at:
+        at(still.clock.now() - timedelta(minutes=10))
+        late = still.host.run(still.ann, API, "late")
+    assert uuid("pipeline", late.id) in "".join(keyed(still.read(cursor)[0]))
+
+
 def test_a_run_nobody_goes_on_with_is_forgotten_after_a_month(still: Bench):
     run = still.host.run(still.ann, API, "build")
     still.host.move_run(still.ann, API, run.id, "waiting")
@@ -238,10 +247,11 @@ def test_deployments_in_no_order_are_all_looked_through(planted: Bench):
     events, cursor = planted.read(name=WORKER, events=["deployment"])
     made = planted.host.repo(WORKER).deployments
     assert kinds(events).count("deployment") == len(made) > 100
-    first = next(iter(made))
-    planted.host.move_deployment(planted.ann, WORKER, first, "failed")
+    last = list(made)[-2]  # on the second page, behind ones that are long known
+    planted.clock.advance(86_400)
+    planted.host.move_deployment(planted.ann, WORKER, last, "cancelled")
     moved = planted.read(cursor, name=WORKER, events=["deployment"])[0]
-    assert f"{uuid('deployment', first)}:failed" in "".join(keyed(moved))
+    assert f"{uuid('deployment', last)}:cancelled" in "".join(keyed(moved))
 
 
 def test_a_deployment_that_has_not_begun_is_none_yet(still: Bench):
