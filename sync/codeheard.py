@@ -60,9 +60,9 @@ class CodeSaid:
         return bool(self.events or self.refs or self.look_again)
 
     def repositories(self) -> Iterator[str]:
-        """The external ids of the repositories it is about."""
+        """The external ids of the repositories it is about, as far as it tells."""
         yield from (event.repository for event in self.events)
-        yield from (ref.repository for ref in self.refs)
+        yield from (ref.repository for ref in self.refs if ref.repository)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ class Outcome:
         strange = [id_ for id_ in dict.fromkeys(said.repositories()) if id_ not in self.mine]
         text = "The integration does not follow the repository {} (any more, or not yet)."
         ignored = [{"code": "other_repository", "text": text.format(id_)} for id_ in strange]
-        if all(id_ in strange for id_ in said.repositories()):
+        asked = any(not ref.repository for ref in said.refs)
+        if not asked and all(id_ in strange for id_ in said.repositories()):
             return Heard(look_again=said.look_again, ignored=ignored)
         keys = {event.key for event in said.events if event.repository in self.mine}
         keys |= {event.key for event in self.fetched if any(_answers(ref, event) for ref in said.refs)}
@@ -126,7 +127,7 @@ class Outcome:
 
 
 def _answers(ref: CodeRef, event: CodeEvent) -> bool:
-    return event.repository == ref.repository and isinstance(event.what, TOLD_BY[ref.kind])
+    return ref.repository in ("", event.repository) and isinstance(event.what, TOLD_BY[ref.kind])
 
 
 def fetch_said(rt: Runtime, lease: Lease, session: Session, said: Sequence[CodeSaid]) -> Batch:
@@ -137,12 +138,13 @@ def fetch_said(rt: Runtime, lease: Lease, session: Session, said: Sequence[CodeS
     if refs:
         with rt.db.read() as db:
             mine = followed(db, session.integration.id, (ref.repository for ref in refs))
-        refs = [ref for ref in refs if ref.repository in mine]
+        refs = [ref for ref in refs if not ref.repository or ref.repository in mine]
+    fetched = _fetched(lease, session, refs)
     return Batch(
         told=[event for one in said for event in one.events],
-        fetched=_fetched(lease, session, refs),
+        fetched=fetched,
         look_again=[text for one in said for text in one.look_again],
-        named=named,
+        named=named | {event.repository for event in fetched},
     )
 
 

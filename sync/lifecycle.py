@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from connectors.contract import Account
+from connectors.contract import Account, CodeSyncConfig
 from core import events
 from core.errors import Conflict, NotFound
 from core.events import Fact
@@ -110,6 +110,20 @@ def _hook_account(rt: Runtime, type_: str, account: Account) -> str | None:
     return account.learned.get(facts.account) if facts and facts.account else None
 
 
+def _followed_by_both(one: Integration, other: Integration) -> list[str]:
+    """The repositories both follow, as their configs name them. Where the configs differ in the place (the owner, the
+    projects), nothing can be said."""
+    if "code_source" not in one.capabilities or _place(one) != _place(other):
+        return []
+    mine, theirs = (set(each.config.get("repositories") or ()) for each in (one, other))
+    return sorted(mine & theirs if mine and theirs else mine | theirs) or (["all repositories"] if not mine else [])
+
+
+def _place(integration: Integration) -> dict[str, Any]:
+    """What a config says of where the repositories are: all that is the vendor's own."""
+    return {name: value for name, value in integration.config.items() if name not in CodeSyncConfig.model_fields}
+
+
 def refuse_double(session: Session, integration: Integration, account_id: str) -> None:
     """One vendor project must not be synced twice into a workspace: every item would become two tasks."""
     # One at a time, or both would pass. Not a full lock: a new row's reference to the workspace would wait for it.
@@ -125,7 +139,7 @@ def refuse_double(session: Session, integration: Integration, account_id: str) -
     )
     mine = {route["external"] for route in integration.routes}
     for other in others:
-        shared = sorted(mine & {route["external"] for route in other.routes})
+        shared = sorted(mine & {route["external"] for route in other.routes}) or _followed_by_both(integration, other)
         if shared:
             raise Conflict(
                 f"{other.id} ({other.name}) already connects {', '.join(shared)} of this account to workspace "

@@ -97,12 +97,12 @@ class AzureDevOpsConnector:
         return events
 
     def _fetch_change(self, ref: CodeRef) -> Sequence[CodeEvent]:
-        repo = self._repository(ref.repository or "")
+        repo = self._repository(ref.repository)
         return list(self._reader.change(repo, self._client.pull(repo, ref.id)))
 
     def _fetch_push(self, ref: CodeRef) -> Sequence[CodeEvent]:
         """What was moved, and the commits that came to the default branch by it."""
-        repo = self._repository(ref.repository or "")
+        repo = self._repository(ref.repository)
         push = self._client.push(repo, ref.id)
         events = list(mapping.push_events(repo, push))
         if any(moved.name == repo.default_branch for moved in push.ref_updates):

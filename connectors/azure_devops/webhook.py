@@ -102,7 +102,7 @@ def _pull(body: _Body, resource: _Resource) -> CodeRef | None:
 def _run(body: _Body, resource: _Resource) -> CodeRef | None:
     """Builds and runs have the same numbers, and do not say of which repository they are: only of which project."""
     number, project = resource.run.id if resource.run else resource.id, body.resource_containers.project.id
-    return CodeRef(None, RefKind.RUN, f"{project}/{number}") if project and number is not None else None
+    return CodeRef("", RefKind.RUN, f"{project}/{number}") if project and number is not None else None
 
 
 _REFERENCES = {"git.push": _push, **dict.fromkeys((*PULLS, COMMENT), _pull), "build.complete": _run, RUN: _run}

@@ -333,10 +333,10 @@ class RefKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CodeRef:
-    """Something in a repository that has to be asked for. `repository` is None where a delivery does not tell it: what
-    is fetched does. `id` is the connector's own affair: a number, an id, or for a push what finds its commits."""
+    """Something in a repository that has to be asked for. `repository` is empty where a delivery does not tell it:
+    what is fetched does. `id` is the connector's own affair: a number, an id, or for a push what finds its commits."""
 
-    repository: str | None
+    repository: str
     kind: RefKind
     id: str
 

@@ -281,8 +281,6 @@ class Reader:
 
     def fetch(self, ref: CodeRef) -> Sequence[CodeEvent]:
         """All that happened to one thing; nothing for what is not there."""
-        if ref.repository is None:  # none of ours
-            return []
         try:
             return list(self._read(ref.repository, ref.kind, ref.id))
         except NotFound:

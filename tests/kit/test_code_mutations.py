@@ -386,15 +386,7 @@ def outcome(rule: Rule) -> tuple[Outcome, list[str]]:
     return verdict.outcome, [finding.text for finding in verdict.findings]
 
 
-TWICE = "The engine lets the same repositories of one account be connected twice."
-
-
-def _marked(rule: Rule) -> Any:
-    marks = [pytest.mark.xfail(reason=TWICE, strict=True)] if rule.id == "unique-integration" else []
-    return pytest.param(rule, id=rule.id, marks=marks)
-
-
-@pytest.mark.parametrize("rule", [_marked(rule) for rule in RULES])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_forge_is_a_sound_connector(rule: Rule) -> None:
     came, findings = outcome(rule)
     assert findings == []

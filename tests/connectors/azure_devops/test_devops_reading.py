@@ -196,7 +196,7 @@ def test_history_can_be_limited(azure: Bench):
 
 def test_what_is_gone_says_nothing(azure: Bench):
     repo = azure.repository().external_id
-    refs = [CodeRef(repo, RefKind.CHANGE, "99"), CodeRef(repo, RefKind.PUSH, "99"), CodeRef(None, RefKind.RUN, "x/9")]
+    refs = [CodeRef(repo, RefKind.CHANGE, "99"), CodeRef(repo, RefKind.PUSH, "99"), CodeRef("", RefKind.RUN, "x/9")]
     assert azure.connector().fetch_code(refs) == []
 
 

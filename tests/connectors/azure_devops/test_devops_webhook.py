@@ -36,8 +36,8 @@ def recorded(name: str) -> dict[str, Any]:
         ("pull_request_voted_on", CodeRef(REPO, RefKind.CHANGE, "1")),
         ("pull_request_commented", CodeRef(REPO, RefKind.CHANGE, "1")),
         ("merge_attempted", CodeRef(REPO, RefKind.CHANGE, "1")),
-        ("build_complete", CodeRef(None, RefKind.RUN, f"{PROJECT}/17")),
-        ("run_state_changed", CodeRef(None, RefKind.RUN, f"{PROJECT}/17")),
+        ("build_complete", CodeRef("", RefKind.RUN, f"{PROJECT}/17")),
+        ("run_state_changed", CodeRef("", RefKind.RUN, f"{PROJECT}/17")),
     ],
 )
 def test_each_event_says_what_to_read_again(name: str, ref: CodeRef):
