@@ -187,7 +187,7 @@ MUTATIONS: dict[Patch, int] = {
     two_holders_of_one_lease: 34,
     apply_messages_without_their_version: 254,
     believe_messages_of_what_is_gone: 588,
-    take_an_echo_for_a_change: 92,
+    take_an_echo_for_a_change: 4602,
     settle_against_what_the_task_says_now: 475,
     forget_what_a_write_replaced: 141,
     forget_to_count_attempts: 204,
