@@ -8,6 +8,7 @@ COPY core core
 COPY connectors connectors
 COPY sync sync
 COPY webhooks webhooks
+COPY intelligence intelligence
 COPY api api
 COPY sandbox sandbox
 COPY simulation simulation

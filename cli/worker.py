@@ -6,6 +6,7 @@ work.
 
 from __future__ import annotations
 
+from intelligence.projection import follow
 from sync.app import app, take_on
 from sync.leases import LeaseLost, hold
 from sync.runtime import NEWS, Lane, Runtime
@@ -13,7 +14,7 @@ from sync.scheduler import endpoints_due
 from webhooks.outbound.fanout import fan_out
 from webhooks.outbound.sending import send_due
 
-__all__ = ["app", "notify"]
+__all__ = ["app", "facts", "notify"]
 
 
 def notify(rt: Runtime, subject: str) -> None:
@@ -46,4 +47,12 @@ def _send(rt: Runtime, endpoint_id: str) -> None:
         rt.ring(Lane.NOTIFY, endpoint_id)
 
 
+def facts(rt: Runtime, _subject: str) -> None:
+    """The facts lane: fold what is new in the stream. One at a time; the one rung in vain returns at once."""
+    with hold(rt, "facts") as lease:
+        if lease is not None:
+            follow(rt.db)
+
+
 take_on(Lane.NOTIFY, notify)
+take_on(Lane.FACTS, facts)

@@ -78,6 +78,22 @@ def insert_new(
     return set(connection.scalars(insertion.returning(table.c[key]), list(rows)))
 
 
+def upsert_rows(session: Session, table: FromClause, rows: Sequence[Row], *, key: str) -> None:
+    """Insert the rows; where one with the same unique `key` is there, set its columns. Nothing happens for an empty
+    list. No two rows may have the same key."""
+    assert isinstance(table, Table)
+    if not rows:
+        return
+    rows = sorted(rows, key=lambda row: row[key])
+    columns = tuple(rows[0])
+    if on_postgresql(session):
+        session.execute(_pg_upsert(table, columns, key), _arrays(table, columns, rows))
+        return
+    insertion = sqlite.insert(table)
+    values = {name: insertion.excluded[name] for name in columns if name != key}
+    session.connection().execute(insertion.on_conflict_do_update(index_elements=[key], set_=values), list(rows))
+
+
 def insert_missing(session: Session, table: FromClause, row: Row) -> bool:
     """Insert one row unless one with the same unique key is there already; True if it was inserted."""
     assert isinstance(table, Table)
@@ -133,6 +149,12 @@ def _pg_insert(table: Table, columns: tuple[str, ...], shared: tuple[str, ...] =
 def _pg_insert_new(table: Table, columns: tuple[str, ...], key: str, where: str | None = None) -> TextClause:
     target = f"({key})" if where is None else f"({key}) WHERE {where}"
     return text(f"{_pg_insert(table, columns).text} ON CONFLICT {target} DO NOTHING RETURNING {key}")
+
+
+@lru_cache(maxsize=256)
+def _pg_upsert(table: Table, columns: tuple[str, ...], key: str) -> TextClause:
+    sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
+    return text(f"{_pg_insert(table, columns).text} ON CONFLICT ({key}) DO UPDATE SET {sets}")
 
 
 @lru_cache(maxsize=256)

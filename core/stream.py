@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 WEBHOOKS = "webhooks"
 """The reader that queues events for webhook endpoints."""
 
+FACTS = "facts"
+"""The reader that makes facts of code events."""
+
 News = ColumnElement[bool] | TextClause
 """The condition on `event` that holds for what a reader has not seen."""
 
@@ -53,6 +56,11 @@ def advance(session: Session, reader: str) -> News:
             return _start_over(session, reader, now)
         return _between(seen, now)
     return and_(Event.id > seen, Event.id <= now)
+
+
+def has_started(session: Session, reader: str) -> bool:
+    """Whether the reader has a place in the stream."""
+    return session.scalar(select(StreamCursor.position).where(StreamCursor.reader == reader)) is not None
 
 
 def has_news(session: Session, reader: str) -> bool:

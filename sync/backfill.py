@@ -26,7 +26,7 @@ from sync.leases import Lease, LeaseLost, hold
 from sync.reading import Reading, Superseded, note_failure, note_read
 from sync.repositories import BACKFILLING, tell_failing
 from sync.runs import claim_time
-from sync.runtime import Lane, Runtime
+from sync.runtime import NEWS, Lane, Runtime
 from sync.sessions import Session, with_refresh
 
 log = structlog.get_logger()
@@ -58,6 +58,7 @@ def backfill(rt: Runtime, integration_id: str) -> bool:
         if lease is None:
             return False
         more = _work(rt, lease, integration_id)
+    rt.ring(Lane.FACTS, NEWS)
     if more:
         rt.ring(Lane.BACKFILL, integration_id)
     return more

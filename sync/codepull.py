@@ -23,7 +23,7 @@ from sync.leases import Lease, LeaseLost
 from sync.reading import Reading, Superseded, note_failure, note_read
 from sync.repositories import LIVE, Listed, ask, settle, some, tell_failing
 from sync.runs import Remapped
-from sync.runtime import Lane, Runtime
+from sync.runtime import NEWS, Lane, Runtime
 from sync.sessions import Session
 
 log = structlog.get_logger()
@@ -56,6 +56,7 @@ class CodePull:
             self._note()
         if listed.new:
             self._rt.ring(Lane.BACKFILL, self._session.integration.id)
+        self._rt.ring(Lane.FACTS, NEWS)
         if not self._failed:
             return None
         names = some(sorted(self._failed))

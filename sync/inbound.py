@@ -42,7 +42,7 @@ from sync.health import may_work
 from sync.leases import Lease, LeaseLost, hold
 from sync.proof import Proof, read_items, run_with_proof
 from sync.pull import ring_owed
-from sync.runtime import Lane, Runtime
+from sync.runtime import NEWS, Lane, Runtime
 from sync.scope import Scope
 from sync.sessions import Session, with_refresh
 
@@ -219,6 +219,8 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
 
     applied, outcome = run_with_proof(rt, lease, session, settle)
     ring_owed(rt, applied)
+    if outcome.stored.new:
+        rt.ring(Lane.FACTS, NEWS)
     if outcome.look_again:
         rt.ring(Lane.PULL, session.integration.id)
     return len(batch)

@@ -24,11 +24,13 @@ class Lane(StrEnum):
     NOTIFY = "notify"
     PULL = "pull"
     BACKFILL = "backfill"
+    FACTS = "facts"
     AGENTS = "agents"
 
 
 NEWS = "events"
-"""What the notify lane is rung with when there are new events; else it is rung with the id of a webhook endpoint."""
+"""What the lanes that read the stream are rung with when there are new events. The notify lane is also rung with the id
+of a webhook endpoint."""
 
 Ring = Callable[[Lane, str], None]
 """The doorbell: "there is work in this lane for this integration". Lost or doubled, it changes nothing."""

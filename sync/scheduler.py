@@ -19,6 +19,7 @@ from core.models import (
     Binding,
     Delivery,
     DeliveryCount,
+    Event,
     IdempotencyKey,
     Integration,
     OAuthAttempt,
@@ -54,6 +55,8 @@ def tick(rt: Runtime) -> dict[str, int]:
         due = {lane: list(session.scalars(statement)) for lane, statement in _due(now)}
         if _is_news(session):
             due[Lane.NOTIFY].insert(0, NEWS)
+        if _is_news_of_code(session):
+            due[Lane.FACTS] = [NEWS]
     for lane, integration_ids in due.items():
         rung[lane] = len(integration_ids)
         for integration_id in integration_ids:
@@ -133,6 +136,13 @@ def _is_news(session: DbSession) -> bool:
     """Whether events were appended that an endpoint may want."""
     listening = session.scalar(select(WebhookEndpoint.id).where(WebhookEndpoint.enabled).limit(1))
     return listening is not None and stream.has_news(session, stream.WEBHOOKS)
+
+
+def _is_news_of_code(session: DbSession) -> bool:
+    """Whether events were appended that facts may be made of. Before the first code event nobody reads the stream."""
+    if stream.has_started(session, stream.FACTS):
+        return stream.has_news(session, stream.FACTS)
+    return session.scalar(select(Event.id).where(Event.key.is_not(None)).limit(1)) is not None
 
 
 def purge(rt: Runtime, now: datetime) -> None:

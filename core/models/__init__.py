@@ -5,6 +5,7 @@ from core.models.agent import Agent, AgentPolicy
 from core.models.code import Repository
 from core.models.conflict import FieldConflict
 from core.models.delivery import Delivery, DeliveryCount
+from core.models.facts import CodeChange, CodeCommit, CodeDeployment, CodePipelineRun, CodeRelease, CodeReview
 from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncCause, SyncRun
 from core.models.operation import IdCounter, Lease, RateBudget, StreamCursor
 from core.models.outbound import WebhookAttempt, WebhookEndpoint, WebhookMessage
@@ -17,6 +18,12 @@ __all__ = [
     "ApiToken",
     "AuditRecord",
     "Binding",
+    "CodeChange",
+    "CodeCommit",
+    "CodeDeployment",
+    "CodePipelineRun",
+    "CodeRelease",
+    "CodeReview",
     "Credential",
     "Delivery",
     "DeliveryCount",

@@ -179,7 +179,7 @@ def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str 
     turnbuckle, celery = str(BIN / "turnbuckle"), str(BIN / "celery")
     if kind == "embedded":
         return [("up", [turnbuckle, "up", "--port", str(port)], f"{url}/readyz")]
-    lanes = "push,inbox,pull,backfill,agents"
+    lanes = "push,inbox,pull,backfill,facts,agents"
     worker = [celery, "-A", "cli.worker", "worker", "--queues", lanes, "--concurrency", "2", "--loglevel", "INFO"]
     notifier = [celery, "-A", "cli.worker", "worker", "--queues", "notify", "--pool", "threads", "--concurrency", "12"]
     notifier += ["--hostname", f"notifier-{port}@%h", "--loglevel", "INFO"]

@@ -1,8 +1,9 @@
-"""Source control: repositories, their backfills, and events that are told once however they are heard of."""
+"""Source control: repositories, their backfills, events that are told once however they are heard of, and facts."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,6 +21,74 @@ need = partial(sa.Column, nullable=False)
 
 PREFIX = "RPO"
 
+WORD = [("author_id", TEXT), ("author_name", TEXT), ("is_bot", sa.Boolean())]
+NUMBERS = ["additions", "deletions", "changed_files", "commits"]
+
+FACTS: dict[str, tuple[list[str], list[tuple[str, Any]], list[sa.Column[Any]], list[tuple[str, ...]]]] = {
+    "code_change": (
+        ["number"],
+        [
+            ("title", TEXT),
+            ("url", TEXT),
+            *WORD,
+            ("source_branch", TEXT),
+            ("target_branch", TEXT),
+            ("opened_at", MOMENT),
+            ("ready_at", MOMENT),
+            ("first_commit_at", MOMENT),
+            ("first_review_at", MOMENT),
+            ("merged_at", MOMENT),
+            ("closed_at", MOMENT),
+            ("last_closed_at", MOMENT),
+            ("last_reopened_at", MOMENT),
+            ("merge_sha", TEXT),
+            ("head_sha", TEXT),
+            *((name, sa.Integer()) for name in NUMBERS),
+        ],
+        [],
+        [("workspace_id", "merged_at"), ("repository_id", "merged_at")],
+    ),
+    "code_review": (
+        ["change_id"],
+        [*WORD, ("state", TEXT)],
+        [need("dismissed", sa.Boolean()), sa.Column("at", MOMENT)],
+        [("change_id",)],
+    ),
+    "code_deployment": (
+        [],
+        [("sha", TEXT), ("ref", TEXT), ("environment", TEXT), ("tier", TEXT)],
+        [
+            need("is_production", sa.Boolean()),
+            sa.Column("state", TEXT),
+            *(sa.Column(name, MOMENT) for name in ("state_at", "created_at", "started_at", "finished_at")),
+        ],
+        [
+            ("workspace_id", "finished_at"),
+            ("repository_id", "environment", "finished_at"),
+            ("integration_id", "environment"),
+        ],
+    ),
+    "code_pipeline_run": (
+        ["name", "state", "sha", "trigger", "url"],
+        [("branch", TEXT), ("created_at", MOMENT), ("started_at", MOMENT), ("finished_at", MOMENT)],
+        [need("attempt", sa.Integer()), need("state_at", MOMENT)],
+        [("workspace_id", "finished_at"), ("repository_id", "finished_at")],
+    ),
+    "code_commit": (
+        ["sha", "title"],
+        [*WORD, ("authored_at", MOMENT)],
+        [need("committed_at", MOMENT)],
+        [("workspace_id", "committed_at"), ("repository_id", "committed_at")],
+    ),
+    "code_release": (
+        ["tag", "name", "url"],
+        [],
+        [need("prerelease", sa.Boolean()), need("released_at", MOMENT)],
+        [("workspace_id", "released_at")],
+    ),
+}
+"""Table -> texts it always has, columns that may be unknown, others, and what it is looked up by."""
+
 
 def upgrade() -> None:
     key_events()
@@ -27,6 +96,7 @@ def upgrade() -> None:
     let_runs_be_backfills()
     op.add_column("integration", sa.Column("next_backfill_at", MOMENT))
     create_counter()
+    create_facts()
 
 
 def key_events() -> None:
@@ -102,7 +172,23 @@ def create_counter() -> None:
         op.execute(f"INSERT INTO id_counter (prefix, last) VALUES ('{PREFIX}', 0)")  # noqa: S608 - a constant
 
 
+def create_facts() -> None:
+    for table, (texts, unknown, others, indexes) in FACTS.items():
+        op.create_table(
+            table,
+            *(need(name, TEXT) for name in ("id", "workspace_id", "integration_id", "repository_id", *texts)),
+            *(sa.Column(name, kind) for name, kind in unknown),
+            *others,
+            sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
+        )
+        for columns in indexes:
+            op.create_index(f"ix_{table}_{'_'.join(columns)}", table, list(columns))
+
+
 def downgrade() -> None:
+    for table in FACTS:
+        op.drop_table(table)
+    op.execute("DELETE FROM stream_cursor WHERE reader = 'facts'")
     if op.get_bind().dialect.name == "postgresql":
         op.execute(f"DROP SEQUENCE id_{PREFIX.lower()}")
     else:
