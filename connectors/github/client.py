@@ -23,6 +23,7 @@ from connectors.github.shapes import (
     Compared,
     Deployment,
     DeploymentStatus,
+    Issue,
     Pull,
     Release,
     Repository,
@@ -219,6 +220,30 @@ class GitHubClient:
     def release(self, repo: str, release: str) -> Release:
         """One."""
         return self._call("GET", f"/repositories/{repo}/releases/{release}").decode(Release)
+
+    # --- issues -------------------------------------------------------------------------------------
+
+    def issues(self, repo: str, page: int, **more: str) -> Listing[Issue]:
+        """Issues in any state, pull requests among them."""
+        params: Params = {"state": "all", "page": page, **more}
+        return self._list(f"/repositories/{repo}/issues", Issue, params)
+
+    def issue(self, repo: str, number: str) -> Issue | int:
+        """One; the status where it is not to be had: 404 nowhere to be seen, 410 deleted, 301 moved elsewhere."""
+        answer = self._call("GET", f"/repositories/{repo}/issues/{number}", allow=(*MOVED, 404, 410))
+        return answer.decode(Issue) if answer.status == 200 else answer.status
+
+    def create_issue(self, repo: str, body: dict[str, Any]) -> Issue:
+        """Make one; it is open."""
+        return self._call("POST", f"/repositories/{repo}/issues", json=body).decode(Issue)
+
+    def update_issue(self, repo: str, number: str, body: dict[str, Any]) -> Issue:
+        """Change what the body names; labels and assignees are replaced as a whole."""
+        return self._call("PATCH", f"/repositories/{repo}/issues/{number}", json=body).decode(Issue)
+
+    def assignable(self, repo: str, page: int) -> Listing[User]:
+        """Who can be assigned."""
+        return self._list(f"/repositories/{repo}/assignees", User, {"page": page})
 
     # --- webhooks -----------------------------------------------------------------------------------
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
-from connectors.contract import CodeKind, CodeSyncConfig, Credentials
+from connectors.contract import CodeKind, CodeSyncConfig, Credentials, ProjectMapping, TaskSyncConfig
 
 # GitHub's own rules: logins and organizations have up to 39 characters (managed users add "_company"), repositories
 # up to 100. A repository is named without its owner.
@@ -44,8 +44,12 @@ KINDS: Mapping[Event, CodeKind] = {
 comments and issues nothing is read."""
 
 
-class GitHubConfig(CodeSyncConfig):
-    """Which repositories, and what of them."""
+TASK_CAPABILITIES = frozenset({"task_source", "task_sink", "vocabulary"})
+
+
+class GitHubConfig(CodeSyncConfig, TaskSyncConfig):
+    """Which repositories, and what of them. With `sync_issues` their issues are tasks, too: then `projects[].external`
+    is a repository's name, and labels are the words of statuses and priorities."""
 
     organization: Login = Field(description="The organization or user that owns the repositories.")
     repositories: list[RepositoryName] = Field(
@@ -55,6 +59,25 @@ class GitHubConfig(CodeSyncConfig):
     events: list[Event] = Field(  # type: ignore[assignment]
         default_factory=lambda: list(KINDS), min_length=1, description="What to follow, as GitHub names webhook events."
     )
+
+    sync_issues: bool = Field(False, description="Keep the repositories' issues and the tasks here the same.")
+    projects: list[ProjectMapping] = Field(
+        default_factory=list, description="Whose issues; none: those of `repositories`."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _issues_of_the_repositories(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not given.get("sync_issues") or given.get("projects"):
+            return given
+        names = given.get("repositories")
+        if not isinstance(names, list) or not names:
+            raise ValueError("to sync issues, name the repositories in `projects` or `repositories`")
+        return {**given, "projects": [{"external": name} for name in names]}
+
+    def without(self) -> frozenset[str]:
+        """Nothing is asked of issues that are not synced."""
+        return frozenset() if self.sync_issues else TASK_CAPABILITIES
 
     def kinds(self) -> frozenset[CodeKind]:
         """What is followed, in the words of all vendors."""

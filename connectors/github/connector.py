@@ -1,8 +1,8 @@
-"""The GitHub connector: what happened in repositories, read and heard."""
+"""The GitHub connector: what happened in repositories, read and heard; their issues as tasks, where that is wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -16,18 +16,27 @@ from connectors.contract import (
     CodeRef,
     Context,
     Cursor,
+    Expected,
     Forbidden,
+    Gone,
     Manifest,
     Missed,
     NotFound,
     RefKind,
     RemoteRepository,
+    RemoteTask,
     Subscription,
+    TaskChanges,
+    TaskDraft,
+    TaskPage,
+    TaskWritten,
+    Vocabulary,
 )
 from connectors.github import mapping, webhook
 from connectors.github.client import GitHubClient, Listing
 from connectors.github.config import GitHubConfig
 from connectors.github.hooks import Hooks, missed
+from connectors.github.issues import Issues
 from connectors.github.manifest import MANIFEST
 from connectors.github.reading import Reader
 from connectors.github.shapes import Repository
@@ -54,7 +63,8 @@ class GitHubConnector:
         self._config: GitHubConfig = context.config
         self._http = context.http
         self._client = GitHubClient(context)
-        self._hooks = Hooks(self._client, self._config.kinds())
+        self._hooks = Hooks(self._client, self._config)
+        self._issues = Issues(self._client, self._config)
 
     def check(self) -> Account:
         """The organization, and what may be done there. Raises AuthFailed, Forbidden, RateLimited, Transient;
@@ -78,6 +88,8 @@ class GitHubConnector:
         lacking = {NEEDED[kind] for kind in self._config.kinds()} - set(found.permissions)
         learned = {"installation_id": str(found.id)}
         missing = tuple(f"{name}:read" for name in sorted(lacking))
+        if self._config.sync_issues and found.permissions.get("issues") != "write":
+            missing = (*missing, "issues:write")
         return Account(str(found.account.id), found.account.login, scopes, missing, learned)
 
     # --- CodeSource ---------------------------------------------------------------------------------
@@ -156,6 +168,36 @@ class GitHubConnector:
             if listing.next is None:
                 break
         return events
+
+    # --- issues: see issues -------------------------------------------------------------------------
+
+    def changed_tasks(self, cursor: Cursor | None) -> Iterator[TaskPage]:
+        """Issues by the time of their last change, repository by repository."""
+        return self._issues.changed(cursor)
+
+    def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
+        """Issues now, a call each."""
+        return self._issues.fetch(ids)
+
+    def all_ids(self) -> Iterator[Sequence[str]]:
+        """The ids of all issues in the mapped repositories."""
+        return self._issues.all_ids()
+
+    def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
+        """One POST that leaves the key unseen in the text."""
+        return self._issues.create(draft, create_key)
+
+    def find_created(self, create_key: str) -> Sequence[RemoteTask]:
+        """The issues that carry the key, the oldest first."""
+        return self._issues.find_created(create_key)
+
+    def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
+        """A look, and one PATCH. Raises Conflict when somebody else has set one of the fields meanwhile."""
+        return self._issues.update(external_id, changes, expected)
+
+    def vocabularies(self) -> Iterator[Vocabulary]:
+        """What issues can be, and the labels that mean something, for each mapped repository."""
+        return self._issues.vocabularies()
 
     # --- webhooks -----------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from connectors.contract import CodeKind, Forbidden, Missed, NotFound, RemoteRepository, Subscription
+from connectors.contract import Forbidden, Missed, NotFound, RemoteRepository, Subscription
 from connectors.github.client import Delivery, GitHubClient, Hook
+from connectors.github.config import GitHubConfig
 from connectors.github.webhook import SUBSCRIBED
 from connectors.times import moment
 
@@ -27,9 +28,10 @@ BATCH = 100
 class Hooks:
     """The hooks of a token's repositories. The id of one here is `repository:hook`."""
 
-    def __init__(self, client: GitHubClient, kinds: Iterable[CodeKind]) -> None:
+    def __init__(self, client: GitHubClient, config: GitHubConfig) -> None:
         self._client = client
-        self._events = sorted({*ALWAYS, *(event for kind in kinds for event in SUBSCRIBED[kind])})
+        told = {event for kind in config.kinds() for event in SUBSCRIBED[kind]}
+        self._events = sorted({*ALWAYS, *told, *(("issues",) if config.sync_issues else ())})
 
     def subscribe(self, repositories: Iterable[RemoteRepository], url: str, secret: SecretStr) -> Subscription:
         """A hook in each; one there is already is set right."""

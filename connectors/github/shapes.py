@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -168,3 +170,24 @@ class Release(msgspec.Struct):
     draft: bool = False
     prerelease: bool = False
     published_at: str | None = None
+
+
+class Label(msgspec.Struct, gc=False):
+    """A label, by its name."""
+
+    name: str = ""
+
+
+class Issue(msgspec.Struct):
+    """An issue; a pull request is one, too, in lists."""
+
+    number: int
+    title: str
+    state: str
+    html_url: str
+    updated_at: str
+    body: str | None = None
+    state_reason: str | None = None
+    labels: list[Label] = []
+    assignees: list[User] = []
+    pull_request: dict[str, Any] | None = None

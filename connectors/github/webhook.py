@@ -22,6 +22,7 @@ from connectors.contract import (
     CodeHint,
     CodeKind,
     CodeRef,
+    Hint,
     Ignored,
     LookAgain,
     Pushed,
@@ -118,6 +119,12 @@ class _Release(msgspec.Struct):
     repository: Repository
 
 
+class _Issue(msgspec.Struct):
+    action: str
+    issue: _Numbered
+    repository: Repository
+
+
 class _Account(msgspec.Struct):
     account: User = msgspec.field(default_factory=User)
 
@@ -157,6 +164,8 @@ def parse(delivery: RawDelivery, config: GitHubConfig) -> Sequence[Signal]:
         return [Ignored("ping", "The hook was made.")]
     if event in CONNECTION:
         return [LookAgain(_said(event, _read(delivery, _Connection)))]
+    if event == "issues":
+        return [_issue(_read(delivery, _Issue), config)]
     if event not in READERS:
         return [Ignored("unsupported", event)]
     if not any(event in SUBSCRIBED[kind] for kind in config.kinds()):
@@ -186,6 +195,15 @@ def _said(event: str, body: _Connection) -> str:
 
 
 # --- by event -------------------------------------------------------------------------------------------
+
+
+def _issue(body: _Issue, config: GitHubConfig) -> Signal:
+    """An issue is read again: its time is told in seconds only, too coarse to tell two deliveries apart."""
+    if not config.sync_issues:
+        return Ignored("not_followed", "issues: sync_issues is off")
+    if body.repository.name.casefold() not in {project.external.casefold() for project in config.projects}:
+        return Ignored("other_repository", f"issues {body.action} in {body.repository.full_name}")
+    return Hint(f"{body.repository.id}#{body.issue.number}")
 
 
 def _push(repo: str, body: _Push) -> Iterable[Signal]:

@@ -58,6 +58,11 @@ class Deeds:
         whole = {**body, "installation": account | body.get("installation", {}), "sender": self._render.user(who)}
         self._tell(event, whole, None)
 
+    def of_issue(self, repo: Repo, action: str, issue: Json, who: str) -> None:
+        """That an issue was opened, changed or deleted."""
+        body = {"action": action, "issue": issue, "repository": self._render.repository(repo)}
+        self._tell("issues", {**body, "sender": self._render.user(who)}, str(repo.id))
+
     def ping(self, hook: Hook) -> None:
         """What a hook gets when it is made."""
         config = {"type": "Repository", "id": int(hook.id), "active": True, "events": sorted(hook.events)}

@@ -1,25 +1,25 @@
 """The fake GitHub: what its REST API answers."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import urlencode
 
 from sandbox.code import CodeSandbox
 from sandbox.code.values import Commit, Deed, Kind, Pull, Repo
 from sandbox.errors import VendorError
+from sandbox.github.answers import conditional, linked, token_of
 from sandbox.github.app import App
 from sandbox.github.deeds import RETRY_RULE, Deeds
 from sandbox.github.hookapi import HookApi
+from sandbox.github.issues import Issues
 from sandbox.github.render import Json, Renderer
 from sandbox.hooks import Hook, Sending
-from sandbox.http import NO_BODY, Call, Operation, Reply
+from sandbox.http import Call, Operation, Reply
 from sandbox.limits import Rate, Window, usual_headers
 from sandbox.paging import by_number
-from sandbox.tracker import Tracker, User
+from sandbox.tracker import Change, Tracker, User
+from sandbox.tracker import Kind as ChangeKind
 from sandbox.vendor import Ask, Endpoint, usual_people
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ NUMBERED, NAMED = "/repositories/{repo}", "/repos/{owner}/{name}"
 
 HOOKS = "repository_hooks"
 """The permission for what is about webhooks."""
+
+ISSUE_ACTIONS = {ChangeKind.CREATED: "opened", ChangeKind.DELETED: "deleted"}
 
 Handler = Callable[[Ask, Repo], Any]
 
@@ -57,6 +59,7 @@ class GitHubSandbox(CodeSandbox):
         self.github_app = App(self.clock, self.door, self.rng("app"), self.robot.id)
         self.deeds = Deeds(self.hooks, self.deliveries, self.render, self.rng("guids"))
         self.hook_api = HookApi(self.hooks, self.deeds, self.deliveries, self.tracker, self.render)
+        self.issues = Issues(self.tracker, self.render)
         self._former: dict[str, int] = {}
         self._histories: dict[tuple[int, str], list[Commit]] = {}
 
@@ -74,6 +77,13 @@ class GitHubSandbox(CodeSandbox):
         if deed.kind is Kind.DISMISSED:
             deed.repo.extra.setdefault("dismissed", {})[deed.what.id] = (deed.at, deed.who)
         self.deeds.on_deed(deed)
+
+    def on_change(self, change: Change) -> None:
+        """An issue was made, changed or deleted."""
+        repo = self.host.repos.get(int(change.item.container))
+        if repo is not None:
+            action = ISSUE_ACTIONS.get(change.kind, "edited")
+            self.deeds.of_issue(repo, action, self.issues.json(repo, change.item), change.who)
 
     def sign(self, sending: Sending) -> dict[str, str]:
         """See deeds."""
@@ -133,6 +143,17 @@ class GitHubSandbox(CodeSandbox):
             ("getRun", "GET", "/actions/runs/{id}", "actions", self._run),
             ("listReleases", "GET", "/releases", "contents", self._releases),
             ("getRelease", "GET", "/releases/{id}", "contents", self._release),
+            (
+                "listIssues",
+                "GET",
+                "/issues",
+                "issues",
+                self._issues,
+            ),
+            ("createIssue", "POST", "/issues", "issues", lambda ask, repo: Reply(201, self.issues.create(ask, repo))),
+            ("getIssue", "GET", "/issues/{number}", "issues", lambda ask, repo: self.issues.get(ask, repo)),
+            ("updateIssue", "PATCH", "/issues/{number}", "issues", lambda ask, repo: self.issues.update(ask, repo)),
+            ("listAssignees", "GET", "/assignees", "issues", lambda ask, _: self._page(ask, self.issues.assignable())),
             ("listHooks", "GET", "/hooks", HOOKS, lambda ask, repo: self._page(ask, self.hook_api.all(repo))),
             ("createHook", "POST", "/hooks", HOOKS, lambda ask, repo: self.hook_api.create(ask, repo)),
             ("updateHook", "PATCH", hook, HOOKS, lambda ask, repo: self.hook_api.update(ask, repo)),
@@ -175,7 +196,7 @@ class GitHubSandbox(CodeSandbox):
             return self.error_reply(VendorError(403, "Request forbidden by administrative rules."))
         if call.headers.get("x-github-api-version", VERSIONS[0]) not in VERSIONS:
             return self.error_reply(VendorError(400, "Unsupported 'X-GitHub-Api-Version'"))
-        return _conditional(call, super().handle(operation, call))
+        return conditional(call, super().handle(operation, call))
 
     def error_reply(self, error: VendorError) -> Reply:
         """GitHub limits by 403 as well as by 429."""
@@ -193,12 +214,12 @@ class GitHubSandbox(CodeSandbox):
 
     def _sees(self, ask: Ask, repo: Repo) -> bool:
         member = repo.members is None or ask.user in repo.members
-        return member and self.github_app.sees(_token(ask.call), repo)
+        return member and self.github_app.sees(token_of(ask.call), repo)
 
     def _in(self, permission: str, handler: Handler, ask: Ask) -> Any:
         """A call in a repository that the caller sees, with the permission the App needs for it."""
         repo = self._found(ask)
-        installation = self.github_app.of_token(_token(ask.call))
+        installation = self.github_app.of_token(token_of(ask.call))
         if installation is not None and permission not in installation.permissions:
             wanted = {"X-Accepted-GitHub-Permissions": f"{permission}=read"}
             raise VendorError(403, "Resource not accessible by integration", headers=wanted)
@@ -241,9 +262,7 @@ class GitHubSandbox(CodeSandbox):
         page = by_number(rows, number, size)
         last = max(1, -(-len(rows) // size))
         links = {"next": number + 1, "last": last} if page.next else {}
-        said = (
-            {"Link": ", ".join(f'<{_linked(ask.call, n)}>; rel="{rel}"' for rel, n in links.items())} if links else {}
-        )
+        said = {"Link": ", ".join(f'<{linked(ask.call, n)}>; rel="{rel}"' for rel, n in links.items())} if links else {}
         return Reply(200, wrap(list(page.rows)), said)
 
     def _visible(self, ask: Ask) -> list[Repo]:
@@ -261,7 +280,7 @@ class GitHubSandbox(CodeSandbox):
         return self._page(ask, self._visible(ask), self._written)
 
     def _installed(self, ask: Ask) -> Any:
-        if self.github_app.of_token(_token(ask.call)) is None:
+        if self.github_app.of_token(token_of(ask.call)) is None:
             raise VendorError(403, "You must authenticate with an installation access token.")
         rows = self._visible(ask)
         return self._page(ask, rows, lambda some: {"total_count": len(rows), "repositories": self._written(some)})
@@ -326,6 +345,9 @@ class GitHubSandbox(CodeSandbox):
     def _timeline(self, ask: Ask, repo: Repo) -> Any:
         return self._page(ask, self.render.timeline(repo, self.host.pull(repo.id, _number(ask, "number"))))
 
+    def _issues(self, ask: Ask, repo: Repo) -> Any:
+        return self._page(ask, self.issues.listed(ask, repo))
+
     # --- deployments, runs, releases ------------------------------------------------------------------
 
     def _deployments(self, ask: Ask, repo: Repo) -> Any:
@@ -357,10 +379,6 @@ class GitHubSandbox(CodeSandbox):
 # --- small parts --------------------------------------------------------------------------------------
 
 
-def _token(call: Call) -> str:
-    return call.headers.get("authorization", "").partition(" ")[2]
-
-
 def _open(pull: Pull) -> str:
     return "open" if pull.state == "open" else "closed"
 
@@ -379,19 +397,3 @@ def _one(rows: Mapping[int, T], ask: Ask) -> T:
     if found is None:
         raise VendorError(404, "Not Found")
     return found
-
-
-def _linked(call: Call, page: int) -> str:
-    query = {**call.query, "page": page}
-    return f"{call.base_url}{call.path}?{urlencode(query)}"
-
-
-def _conditional(call: Call, reply: Reply) -> Reply:
-    """A list that is as it was when it had this tag costs nothing, and is not sent again."""
-    if call.method != "GET" or reply.status != 200:
-        return reply
-    tag = 'W/"' + hashlib.sha256(json.dumps(reply.body, sort_keys=True).encode()).hexdigest() + '"'
-    if call.headers.get("if-none-match") == tag:
-        return Reply(304, NO_BODY, {**reply.headers, "ETag": tag})
-    reply.headers = {**reply.headers, "ETag": tag}
-    return reply

@@ -235,6 +235,7 @@ def test_what_can_not_be_pulled_can_not_be_synced(api: TestClient, rt: Runtime, 
     made = create(api, tenant, type="github", config=GITHUB, credentials={"installation_id": "1"})
     with rt.db.write() as session:
         session.get_one(Integration, made["id"]).status = "active"
+        session.get_one(Integration, made["id"]).capabilities = []
     assert error_of(api.post(f"/v1/integrations/{made['id']}/sync"))["code"] == "conflict"
 
 

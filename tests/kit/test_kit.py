@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from connectors.contract import Account, Context
 from connectors.github import GitHubConnector
 from connectors.jira import JiraConnector
 from connectors.kit import conformance
@@ -42,6 +43,18 @@ def raises(error: BaseException) -> Any:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
+
+
+class Mute:
+    """A connector that can be connected, and nothing else."""
+
+    manifest = replace(GitHubConnector.manifest, webhooks=None)
+
+    def __init__(self, context: Context) -> None:
+        pass
+
+    def check(self) -> Account:
+        return Account("1", "nobody")
 
 
 def judged(asked: Rule, folder: Path, connector: Any = JiraConnector, bench: Any = None) -> Verdict:
@@ -96,7 +109,7 @@ def test_what_no_machine_checks_is_never_passed(folder: Path) -> None:
 
 def test_a_rule_about_what_a_connector_can_not_do_does_not_apply(folder: Path) -> None:
     asked = rule(static=finds(WRONG), needs=frozenset({"task_sink"}))
-    verdict = judged(asked, folder, GitHubConnector)
+    verdict = judged(asked, folder, Mute)
     assert (verdict.outcome, verdict.reason) == (Outcome.NOT_APPLICABLE, "no task_sink")
 
 
@@ -185,7 +198,7 @@ def test_rules_have_ids_of_their_own_and_come_by_tier() -> None:
 
 
 def test_a_connector_without_capabilities_has_little_to_pass_and_no_tier_without_a_fake_vendor() -> None:
-    found = trial_of(GitHubConnector).report()
+    found = trial_of(Mute).report()
     assert found.tier is None
     outcomes = {verdict.rule.id: verdict.outcome for verdict in found.verdicts}
     assert outcomes["crash-safe-create"] is Outcome.NOT_APPLICABLE

@@ -9,9 +9,10 @@ from types import ModuleType
 
 from pydantic import SecretStr
 
-from connectors.contract import CodeRef, RefKind, Subscription
+from connectors.contract import CodeRef, Priority, RefKind, RemoteUser, Status, Subscription, TaskDraft
 from connectors.http import default_transport
 from sandbox.github import GitHubSandbox
+from tests.connectors.bench import expected
 from tests.connectors.github.conftest import REPO, SECRET, URL, Bench, Post, story
 
 OPERATIONS_USED = {
@@ -20,6 +21,11 @@ OPERATIONS_USED = {
     "GET /installation/repositories",
     "GET /orgs/{org}/repos",
     "GET /repos/{owner}/{repo}",
+    "GET /repos/{owner}/{repo}/assignees",
+    "GET /repos/{owner}/{repo}/issues",
+    "GET /repos/{owner}/{repo}/issues/{issue_number}",
+    "PATCH /repos/{owner}/{repo}/issues/{issue_number}",
+    "POST /repos/{owner}/{repo}/issues",
     "GET /repos/{owner}/{repo}/actions/runs",
     "GET /repos/{owner}/{repo}/actions/runs/{run_id}",
     "GET /repos/{owner}/{repo}/branches/{branch}",
@@ -70,7 +76,23 @@ def drive(github: Bench) -> None:
     list(connector.repositories())
     github.sandbox.organization_is_a_person = False
     list(github.connector(repositories=[REPO]).repositories())
+    issues(github)
     webhooks(github)
+
+
+def issues(github: Bench) -> None:
+    """Made, read, changed in every way, deleted."""
+    connector = github.connector(sync_issues=True, repositories=[REPO])
+    list(connector.vocabularies())
+    draft = TaskDraft(REPO, "Café & co", "Text", Status.DONE, Priority.HIGH, RemoteUser(github.bob))
+    made = connector.create_task(draft, "scrums-tsk-1").remote
+    connector.find_created("scrums-tsk-1")
+    changes = {"status": "cancelled", "priority": "medium", "assignee": None, "title": "New", "description": ""}
+    connector.update_task(made.external_id, changes, expected(made))
+    list(connector.changed_tasks(list(connector.changed_tasks(None))[-1].cursor))
+    list(connector.all_ids())
+    github.sandbox.person("Ann Archer").delete(next(iter(github.sandbox.tracker.items)))
+    connector.fetch_tasks([made.external_id])
 
 
 def webhooks(github: Bench) -> None:
