@@ -18,6 +18,7 @@ from api import (
     health,
     integrations,
     oauth,
+    repositories,
     tasks,
     webhooks,
 )
@@ -78,6 +79,7 @@ def create_app(rt: Runtime) -> FastAPI:
     for module in (
         tasks,
         integrations,
+        repositories,
         deliveries,
         conflicts,
         diagnostics,

@@ -72,6 +72,13 @@ class ItemOutcome(View):
     outcome: str = Field(examples=["updated"])
 
 
+class EventsStored(View):
+    """What came of the code events a delivery told, or led to."""
+
+    new: int = Field(description="Stored for the first time.")
+    known: int = Field(description="Heard of before.")
+
+
 class NotForUs(View):
     """Something a delivery said that means nothing here, and why."""
 
@@ -87,6 +94,7 @@ class DeliveryDetail(DeliveryListed):
     body: str
     body_encoding: Literal["text", "base64"] = Field(description="`base64` where the body is not UTF-8.")
     items: list[ItemOutcome]
+    events: EventsStored | None = Field(description="null where it tells of no code.")
     ignored: list[NotForUs]
 
     @classmethod
@@ -101,6 +109,7 @@ class DeliveryDetail(DeliveryListed):
             body=body,
             body_encoding=encoding,
             items=[ItemOutcome(external_id=id_, outcome=what) for id_, what in outcome.get("items", {}).items()],
+            events=EventsStored(**outcome["events"]) if "events" in outcome else None,
             ignored=[NotForUs(**each) for each in outcome.get("ignored", ())],
         )
 

@@ -32,6 +32,8 @@ class EventView(View):
     actor: str = Field(description="Who caused it: `USR-*`, `AGT-*`, `INT-*` or `KEY-*`.")
     data: dict[str, Any] = Field(examples=[{"from": "in_progress", "to": "done"}])
     at: Moment
+    occurred_at: Moment | None = Field(description="When it happened at the vendor; null for the platform's own.")
+    backfilled: bool = Field(description="It is history that was read later, and was sent to no webhook endpoint.")
 
     @classmethod
     def of(cls, event: Event) -> EventView:

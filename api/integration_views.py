@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints
 
 from api.schemas import Body, Id, Moment, Reason, View, absent, reason
 from core.models import Integration, Subscription, SyncRun
+from sync.repositories import eta
 
 Status = Literal["active", "pending_auth", "error", "disconnected"]
 STATUSES = ("active", "pending_auth", "error", "disconnected")
@@ -16,7 +18,7 @@ SyncStatus = Literal["healthy", "degraded", "failed"]
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 
-CHANGED = ("created", "updated", "adopted", "ended")
+CHANGED = ("created", "updated", "adopted", "ended", "events_new")
 """Of a run's counts, those of records that came to something; the others were looked at and left."""
 
 
@@ -108,7 +110,7 @@ class SyncSummary(View):
 
     at: Moment
     status: Literal["success", "failed", "partial"]
-    records_synced: int = Field(description="Records that were created, updated or ended.")
+    records_synced: int = Field(description="Records that were created, updated or ended; for code, new events.")
 
 
 class IntegrationDetail(IntegrationRecord):
@@ -145,27 +147,37 @@ class SyncDetail(SyncStarted):
 
     finished_at: Moment | None
     integration_id: str
+    kind: Literal["pull", "sweep", "backfill"] = Field(
+        description="`sweep`: a look for deleted items; `backfill`: the history of one repository."
+    )
+    repository_id: str | None = Field(description="Whose history a backfill reads.", examples=["RPO-26-000012"])
     trigger: str = Field(examples=["manual"])
     requested_by: str = Field(description="Who asked for it; the integration itself for a scheduled one.")
     records_synced: int
     counts: dict[str, int] = Field(description="What became of the records.")
     total: int | None = Field(description="The vendor's estimate of the records of the whole run.")
-    error: Reason | None
+    done: int | None = Field(description="How many of `total` a backfill has behind it, in the vendor's own count.")
+    eta: Moment | None = Field(description="When a backfill will be finished, at the pace it has had so far.")
+    error: Reason | None = Field(description="What went wrong; of a run that goes on, what it waits for.")
 
     @classmethod
-    def of(cls, run: SyncRun) -> Self:
-        """The view of a run."""
+    def at(cls, run: SyncRun, now: datetime) -> Self:
+        """The view of a run as of now."""
         return cls(
             sync_id=run.id,
             status=run.status,
             started_at=run.started_at,
             finished_at=run.finished_at,
             integration_id=run.integration_id,
+            kind=run.kind,
+            repository_id=run.repository_id,
             trigger=run.trigger,
             requested_by=run.requested_by,
             records_synced=records_synced(run),
             counts=run.counts,
             total=run.total,
+            done=run.done,
+            eta=eta(run, now),
             error=reason(run.error_code, run.error_text),
         )
 

@@ -236,7 +236,7 @@ def list_syncs(
     _find(rt, caller, integration_id)
     with rt.db.read() as session:
         page = paging.fetch(session, _runs(integration_id), SyncRun.id, filters)
-        return Listing(data=[SyncDetail.of(run) for run in page.rows], meta=page.meta)
+        return Listing(data=[SyncDetail.at(run, rt.clock()) for run in page.rows], meta=page.meta)
 
 
 @router.get("/v1/integrations/{integration_id}/syncs/{sync_id}", responses=documented(404))
@@ -247,7 +247,7 @@ def get_sync(rt: Rt, caller: IntegrationReader, integration_id: str, sync_id: st
         run = session.scalar(_runs(integration_id).where(SyncRun.id == sync_id))
         if run is None:
             raise NotFound(f"Sync {sync_id} not found.")
-        return Answer(data=SyncDetail.of(run))
+        return Answer(data=SyncDetail.at(run, rt.clock()))
 
 
 def _find(rt: Runtime, caller: Principal, integration_id: str) -> Integration:

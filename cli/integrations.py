@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from api.delivery_views import HealthView
 from api.integration_views import IntegrationDetail, IntegrationListed, IntegrationRecord, SyncDetail, summaries
+from api.repository_views import RepositoryView
 from cli.context import open_runtime
 from cli.following import follow
 from cli.given import read_config, read_secrets
@@ -16,9 +19,10 @@ from cli.output import Json, note, print_fields, print_json, print_table
 from cli.tenants import acting_user, find_workspace
 from core.clock import iso
 from core.errors import NotFound, PlatformError
-from core.models import Credential, Integration, Subscription, SyncRun
+from core.models import Credential, Integration, Repository, Subscription, SyncRun
 from sync import integrations, oauth
 from sync.diagnostics import diagnose
+from sync.repositories import eta
 from sync.runtime import Runtime
 from sync.vitals import vitals
 
@@ -100,10 +104,12 @@ def show(integration_id: IntegrationId, as_json: Json = False) -> None:
                 .limit(HISTORY_SHOWN)
             ).all()
             seen = vitals(session, session.get_one(Integration, integration_id), runtime.clock())
+            repositories, reading = _code(session, integration_id, runtime.clock())
     detail = IntegrationDetail(**parts, sync_history=summaries(runs)).model_dump(mode="json")
     health = HealthView.of(seen).model_dump(mode="json")
     if as_json:
-        print_json(detail | {"health": health})
+        told = [each.model_dump(mode="json") for each in repositories]
+        print_json(detail | {"health": health, "repositories": told})
         return
     print_fields({name: _readable(value) for name, value in detail.items() if name not in ("config", "sync_history")})
     print_fields(_health_fields(health))
@@ -111,6 +117,9 @@ def show(integration_id: IntegrationId, as_json: Json = False) -> None:
     if health["causes"]:
         causes = [(each["severity"], each["code"], each["since"], each["text"]) for each in health["causes"]]
         print_table(("WRONG", "CODE", "SINCE", "TEXT"), causes, empty="")
+        typer.echo()
+    if repositories:
+        print_table(("REPOSITORY", "STATE", "READ", "LAST POLL", "WHY"), _lines(repositories, reading), empty="")
         typer.echo()
     rows = [(run.id, run.trigger, iso(run.finished_at), run.status, run.error_text or _counted(run)) for run in runs]
     print_table(("SYNC", "TRIGGER", "FINISHED", "STATUS", "RESULT"), rows, empty="It has not synced yet.")
@@ -134,7 +143,7 @@ def sync(
         if wait:
             run = follow(runtime, run, quiet=as_json)
     if as_json:
-        print_json(SyncDetail.of(run).model_dump(mode="json"))
+        print_json(SyncDetail.at(run, runtime.clock()).model_dump(mode="json"))
     else:
         note(f"{run.id}: {run.status}. {run.error_text or _counted(run)}")
     if run.status == "failed":
@@ -146,6 +155,37 @@ def diagnostics(integration_id: IntegrationId) -> None:
     """Print what support needs to know of an integration, as JSON without a secret in it."""
     with open_runtime() as runtime:
         print_json(diagnose(runtime, integration_id))
+
+
+def _code(session: Session, integration_id: str, now: datetime) -> tuple[list[RepositoryView], dict[str, str | None]]:
+    """The repositories of a source control integration, and when the histories that are being read will be."""
+    mine = select(Repository).where(Repository.integration_id == integration_id).order_by(Repository.name)
+    going = select(SyncRun).where(
+        SyncRun.integration_id == integration_id, SyncRun.kind == "backfill", SyncRun.status == "running"
+    )
+    finished = {str(run.repository_id): iso(eta(run, now)) for run in session.scalars(going)}
+    return [RepositoryView.of(row) for row in session.scalars(mine)], finished
+
+
+def _lines(repositories: list[RepositoryView], reading: dict[str, str | None]) -> list[tuple[object, ...]]:
+    return [
+        (
+            each.name,
+            each.state,
+            _progress(each, reading.get(each.id)),
+            iso(each.last_polled_at),
+            each.reason.text if each.reason else None,
+        )
+        for each in repositories
+    ]
+
+
+def _progress(each: RepositoryView, ready_at: str | None) -> str | None:
+    """How far a history is read, while it is."""
+    if each.backfilled_at is not None or each.done is None:
+        return None
+    of = f"{each.done} of {each.total}" if each.total is not None else str(each.done)
+    return f"{of}, ready at {ready_at}" if ready_at else of
 
 
 def _health_fields(health: dict[str, Any]) -> dict[str, object]:

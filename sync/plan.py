@@ -114,7 +114,10 @@ def plan(rt: Runtime, integration_id: str, limit: int = MOST) -> Plan:
 def _plan(rt: Runtime, integration_id: str, limit: int) -> Plan:
     session = open_to_look(rt, integration_id)
     if "task_source" not in session.integration.capabilities:
-        raise Conflict(f"{integration_id} has no items to plan for: it reads code, of which everything new is stored.")
+        raise Conflict(
+            f"{integration_id} has no items to plan for: it only reads code, and a sync stores whatever is new in its "
+            f"repositories (GET /v1/integrations/{integration_id}/repositories)."
+        )
     try:
         changed, all_changed = _changed(session, session.connector, limit)
         owed, all_owed = _owed(rt, session, set(changed), limit - len(changed))

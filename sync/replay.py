@@ -198,7 +198,7 @@ def _planned(rt: Runtime, session: Session, told: Sequence[Claimed]) -> list[Ite
     doubtful = [id_ for id_ in snapshots if id_ not in named and id_ not in bound]
     found: dict[str, RemoteTask | Gone] = dict(snapshots)
     found |= _fetched(session, [*named, *doubtful])
-    return plan_items(rt, session, found)
+    return plan_items(rt, session, found) if found else []
 
 
 def _bound(rt: Runtime, session: Session, ids: Sequence[str]) -> set[str]:

@@ -36,6 +36,8 @@ def test_events_tell_who_did_what_to_which_thing(api: TestClient, tenant: Tenant
         "actor": tenant.ann_id,
         "data": {"title": "Fix the leak", "status": "backlog"},
         "at": "2026-04-15T10:00:00Z",
+        "occurred_at": None,
+        "backfilled": False,
     }
 
 

@@ -54,6 +54,7 @@ OPERATIONS = [
     "DELETE /v1/integrations/{integration_id}",
     "POST /v1/integrations/{integration_id}/sync",
     "POST /v1/integrations/{integration_id}/webhook-secret",
+    "GET /v1/integrations/{integration_id}/repositories",
     "GET /v1/integrations/{integration_id}/syncs",
     "GET /v1/integrations/{integration_id}/syncs/{sync_id}",
     "GET /v1/integrations/{integration_id}/deliveries",

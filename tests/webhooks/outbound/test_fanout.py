@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from core import events, stream
-from core.events import Fact
+from core.events import Fact, Told
 from core.models import Event, StreamCursor, WebhookEndpoint, WebhookMessage
 from sync.runtime import NEWS, Lane, Runtime
 from sync.scheduler import tick
@@ -45,6 +45,22 @@ def test_an_event_is_queued_once_for_each_endpoint_that_wants_it(any_rt: Runtime
     assert types(any_rt, tasks) == ["task.created", "task.status_changed"]
     assert types(any_rt, exact) == ["task.created", "integration.connected"]
     assert {each.state for each in messages(any_rt, exact)} == {"pending"}
+
+
+def test_history_that_was_read_later_is_queued_for_nobody(any_rt: Runtime) -> None:
+    tenant = make_tenant(any_rt)
+    everything = listen(any_rt, tenant, URL, "code.*")
+    now = any_rt.clock()
+    told = [
+        Told(tenant.organization_id, tenant.workspace.id, "code.push", "RPO-1", "INT-1", {}, key, now, backfilled)
+        for key, backfilled in (("old", True), ("new", False))
+    ]
+    with any_rt.db.write() as session:
+        assert events.append_new(session, told, now) == {"old", "new"}
+    spread(any_rt)
+    with any_rt.db.read() as session:
+        [message] = messages(any_rt, everything)
+        assert session.get_one(Event, message.event_id).key == "new"
 
 
 def test_a_name_with_an_underscore_matches_no_other_name(any_rt: Runtime) -> None:
