@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -89,12 +89,13 @@ def introduce(world: World, console: Console) -> None:
     header = f'-H "Authorization: Bearer {world.token}"'
     lines = (
         f"Turnbuckle           {url}/docs",
-        *(f"{tool.label + ' sandbox':<20} {tool.url}/_control/state" for tool in world.tools),
+        *(f"{tool.label + ' sandbox':<20} {tool.url}/_control/state" for tool in world.vendors),
         f"token                {world.token}",
         "",
         "Try, in another terminal:",
         f'  curl {header} "{url}/v1/tasks?workspace_id={world.workspace_id}&limit=3"',
         f"  curl {header} {url}/v1/integrations/{first.integration_id}",
+        f"  curl {header} {url}/v1/integrations/{world.host.integration_id}/repositories",
         f'  curl {header} {url}/v1/tasks --json \'{{"workspace_id": "{world.workspace_id}", '
         f'"service_line_id": "{first.service_line_id}", "title": "Hello from here"}}\'',
         "",
@@ -122,6 +123,16 @@ def summarize(numbers: Numbers, comparison: Comparison, lost: Sequence[str], con
         lines += [f"  {difference}" for difference in comparison.differences]
     else:
         lines.append(f"equal             all {comparison.pairs} tasks and items, in every field")
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def summarize_code(arrived: int, here: Mapping[str, int], there: Mapping[str, int], console: Console) -> None:
+    """How much of the code host was heard, and whether our facts are what is there."""
+    lines = [f"code events       {arrived} arrived live, after the history"]
+    if here == there:
+        lines.append(f"code equal        {', '.join(f'{number} {name}' for name, number in sorted(there.items()))}")
+    else:
+        lines.append(f"CODE NOT EQUAL    here {dict(here)}, there {dict(there)}")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -153,10 +153,10 @@ class Watch:
 
     def _count_echoes(self) -> None:
         """Deliveries about our own writes that led to nothing."""
+        tied = [one.integration_id for one in self.world.connected]
+        told = select(Delivery).where(Delivery.id > self._last_delivery, Delivery.integration_id.in_(tied))
         with self.world.runtime.db.read() as session:
-            rows = session.scalars(
-                select(Delivery).where(Delivery.id > self._last_delivery).order_by(Delivery.id).limit(BATCH)
-            ).all()
+            rows = session.scalars(told.order_by(Delivery.id).limit(BATCH)).all()
         for delivery in rows:
             if delivery.state == "pending":
                 return  # its outcome is still to come: go on from here next time

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from cli.demo.boards import BoardsTool
 from cli.demo.clickup import ClickUpTool
 from cli.demo.client import ApiClient
+from cli.demo.host import CodeHostTool
 from cli.demo.jira import JiraTool
 from cli.demo.linear import LinearTool
 from cli.demo.tool import Tool
@@ -36,6 +37,12 @@ PORT = 8800
 TOOLS: tuple[type[Tool], ...] = (JiraTool, LinearTool, ClickUpTool, BoardsTool)
 """All fake vendors; the demo shows the first two unless everything is asked for."""
 
+HISTORY = 6
+"""Pull requests the code host had before: their reading leaves most of GitHub's first sixty calls to what comes."""
+
+HOST_POLL_SECONDS = 30
+"""Two repositories cost ten calls a poll, of 1.3 a second that GitHub allows."""
+
 POLL_SECONDS = 5
 """The shortest the API allows, so that a lost webhook is healed while one watches."""
 
@@ -53,6 +60,14 @@ class Connected:
 
 
 @dataclass(frozen=True)
+class ConnectedHost:
+    """A code host, and the integration that follows it."""
+
+    tool: CodeHostTool
+    integration_id: str
+
+
+@dataclass(frozen=True)
 class World:
     """What the demo's people and watchers need. `apis` are the people's clients and `user_ids` their ids, by email."""
 
@@ -62,6 +77,12 @@ class World:
     token: str
     workspace_id: str
     connected: tuple[Connected, ...]
+    host: ConnectedHost
+
+    @property
+    def vendors(self) -> list[Tool | CodeHostTool]:
+        """All that are faked."""
+        return [*self.tools, self.host.tool]
 
     @property
     def api(self) -> ApiClient:
@@ -95,20 +116,24 @@ def world(seed: int, items: int, makes: Sequence[type[Tool]]) -> Iterator[World]
     with ExitStack() as running:
         directory = running.enter_context(tempfile.TemporaryDirectory(prefix="turnbuckle-demo-"))
         tools = [make(seed, items) for make in makes]
-        for number, tool in enumerate(tools, 1):
+        host = CodeHostTool(seed, HISTORY)
+        served: list[Tool | CodeHostTool] = [*tools, host]
+        for number, tool in enumerate(served, 1):
             running.enter_context(_serve(tool, PORT + number))
         listening = running.enter_context(_listen())
-        settings = _settings(Path(directory), listening.getsockname()[1], tools)
+        settings = _settings(Path(directory), listening.getsockname()[1], served)
         runtime = running.enter_context(embedded(settings, listening))
         tenant = _populate(runtime, tools)
         connected = tuple(_connect(tenant, tool, line) for tool, line in zip(tools, tenant.lines, strict=True))
-        made = World(runtime, tenant.apis, tenant.user_ids, tenant.token, tenant.workspace_id, connected)
+        follows = _connect_host(tenant, host)
+        made = World(runtime, tenant.apis, tenant.user_ids, tenant.token, tenant.workspace_id, connected, follows)
         for one in connected:
             _wait_for_first_sync(made, one)
+        _wait_for_history(made, follows)
         yield made
 
 
-def _serve(tool: Tool, port: int) -> ServerHandle:
+def _serve(tool: Tool | CodeHostTool, port: int) -> ServerHandle:
     """On its usual port, or any other if that is taken."""
     try:
         listen(HOST, port).close()
@@ -125,7 +150,7 @@ def _listen() -> socket.socket:
         return listen(HOST, 0)
 
 
-def _settings(directory: Path, port: int, tools: Sequence[Tool]) -> Settings:
+def _settings(directory: Path, port: int, tools: Sequence[Tool | CodeHostTool]) -> Settings:
     """Nothing but what the demo needs: the environment has no say in where it writes and whom it calls."""
     return Settings(
         database_url=f"sqlite:///{directory / 'demo.db'}",
@@ -167,6 +192,28 @@ def _connect(tenant: _Tenant, tool: Tool, service_line_id: str) -> Connected:
     body = {"workspace_id": tenant.workspace_id, "type": tool.type, "name": f"Apex on {tool.label}", **connection}
     made = next(iter(tenant.apis.values())).post("/v1/integrations", body)
     return Connected(tool, made["id"], service_line_id)
+
+
+def _connect_host(tenant: _Tenant, host: CodeHostTool) -> ConnectedHost:
+    """Connect the workspace to the code host, with the config of the platform's own example."""
+    connection = host.connection()
+    connection["config"]["poll_seconds"] = HOST_POLL_SECONDS
+    body = {"workspace_id": tenant.workspace_id, "type": host.type, "name": f"Apex on {host.label}", **connection}
+    made = next(iter(tenant.apis.values())).post("/v1/integrations", body)
+    return ConnectedHost(host, made["id"])
+
+
+def _wait_for_history(made: World, host: ConnectedHost) -> None:
+    """Until all repositories are read and watched."""
+    deadline = time.monotonic() + FIRST_SYNC_SECONDS
+    states: list[str] = []
+    while time.monotonic() < deadline:
+        listed = made.api.get(f"/v1/integrations/{host.integration_id}/repositories")["data"]
+        states = [repository["state"] for repository in listed]
+        if states and set(states) == {"live"} and host.tool.listened():
+            return
+        time.sleep(0.05)
+    raise Refused(f"The history of {host.tool.label} was not read in time: its repositories are {states}.")
 
 
 def _wait_for_first_sync(made: World, one: Connected) -> None:
