@@ -60,7 +60,7 @@ def resume(runtime: Runtime) -> None:
         session.execute(
             update(Integration)
             .where(Integration.id.in_(select(Integration.id).where(left_open)))
-            .values(next_pull_at=runtime.clock())
+            .values(next_pull_at=runtime.clock(), next_backfill_at=None)
         )
 
 

@@ -28,6 +28,7 @@ from simulation.toy.auth import CLIENT_ID, CLIENT_SECRET
 from sync import integrations
 from sync.runtime import Lane, Runtime
 from tests.services.servers import fresh_database
+from tests.sync.forge import Forge
 
 START = datetime(2026, 4, 15, 10, tzinfo=UTC)
 
@@ -208,3 +209,34 @@ def connect(rt: Runtime, tenant: Tenant, **changed: Any) -> Integration:
 @pytest.fixture
 def integration(runtime: Runtime, tenant: Tenant) -> Integration:
     return connect(runtime, tenant)
+
+
+# --- code ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def forge(clock: ManualClock) -> Forge:
+    return Forge(clock)
+
+
+@pytest.fixture
+def with_forge(runtime_on: Callable[..., Runtime], forge: Forge) -> Callable[..., Runtime]:
+    """Makes a `Runtime` whose vendor is the forge."""
+    registry = Registry()
+    registry.register(forge.connector())
+    return lambda url, **parts: runtime_on(url, registry=registry, **parts)
+
+
+@pytest.fixture
+def rt(sqlite_url: str, with_forge: Callable[..., Runtime]) -> Runtime:
+    return with_forge(sqlite_url)
+
+
+@pytest.fixture
+def any_rt(any_url: str, with_forge: Callable[..., Runtime]) -> Runtime:
+    return with_forge(any_url)
+
+
+@pytest.fixture
+def team(rt: Runtime) -> Tenant:
+    return make_tenant(rt)

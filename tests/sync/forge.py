@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 from sqlalchemy import select
@@ -36,12 +36,14 @@ from connectors.contract import (
     WebhookFacts,
 )
 from core.models import Delivery, Event, Integration, Repository, SyncRun
-from sync import integrations
+from sync import integrations, scheduler
 from sync.backfill import backfill
 from sync.inbound import drain
 from sync.pull import Pulled, pull
-from sync.runtime import Runtime
-from tests.sync.conftest import Tenant
+from sync.runtime import Lane, Runtime
+
+if TYPE_CHECKING:
+    from tests.sync.conftest import Tenant
 
 TOKEN = {"token": "forge-token-canary"}
 
@@ -203,7 +205,9 @@ class _Connector:
 class Following:
     """An integration with the forge, and what the platform has of it."""
 
-    def __init__(self, rt: Runtime, forge: Forge, tenant: Tenant, **config: Any) -> None:
+    def __init__(
+        self, rt: Runtime, forge: Forge, tenant: Tenant, *, credentials: dict[str, str] = TOKEN, **config: Any
+    ) -> None:
         self.rt, self.forge, self.tenant = rt, forge, tenant
         self.id = integrations.create(
             rt,
@@ -213,7 +217,7 @@ class Following:
             type="forge",
             name="Forge",
             config=config,
-            credentials=TOKEN,
+            credentials=credentials,
         ).id
 
     def poll(self) -> Pulled | None:
@@ -288,3 +292,10 @@ class Following:
         """Every event of the visible repositories is in the stream, each once."""
         there = sorted(event.key for repo in self.forge.repos.values() for event in repo.events)
         assert self.keys() == there
+
+
+def rung(rt: Runtime) -> list[tuple[Lane, str]]:
+    """What a tick rings for now."""
+    found: list[tuple[Lane, str]] = []
+    scheduler.tick(replace(rt, ring=lambda lane, subject: found.append((lane, subject))))
+    return found

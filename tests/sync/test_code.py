@@ -1,63 +1,30 @@
-"""Repositories followed: listed, read from their start in a lane of their own, then polled; and webhooks heard."""
+"""Code events stored once, histories read in a lane of their own and resumed, and what fails."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event as sql
 
 from connectors.contract import (
     AuthFailed,
     CodeHeard,
-    CodeHint,
-    CodeRef,
     Committed,
     Forbidden,
-    Ignored,
-    LookAgain,
     Person,
+    Pushed,
     RateLimited,
-    RefKind,
     Transient,
 )
-from connectors.registry import Registry
-from core.models import Delivery, Event, Integration, SyncCause, SyncRun
-from sync import integrations, scheduler
+from core.models import Event, SyncCause
+from sync import reading
 from sync.backfill import backfill
 from sync.code import store_events
-from sync.runtime import Lane, Runtime
-from tests.sync.conftest import ManualClock, Tenant, make_tenant
-from tests.sync.forge import ANN, Following, Forge
-
-
-@pytest.fixture
-def forge(clock: ManualClock) -> Forge:
-    return Forge(clock)
-
-
-@pytest.fixture
-def with_forge(runtime_on: Callable[..., Runtime], forge: Forge) -> Callable[..., Runtime]:
-    registry = Registry()
-    registry.register(forge.connector())
-    return lambda url, **parts: runtime_on(url, registry=registry, **parts)
-
-
-@pytest.fixture
-def rt(sqlite_url: str, with_forge: Callable[..., Runtime]) -> Runtime:
-    return with_forge(sqlite_url)
-
-
-@pytest.fixture
-def any_rt(any_url: str, with_forge: Callable[..., Runtime]) -> Runtime:
-    return with_forge(any_url)
-
-
-@pytest.fixture
-def team(rt: Runtime) -> Tenant:
-    return make_tenant(rt)
-
+from sync.runtime import Lane
+from tests.sync.conftest import make_tenant
+from tests.sync.forge import ANN, Following, rung
 
 # --- stored once --------------------------------------------------------------------------------------
 
@@ -106,7 +73,8 @@ def test_two_workers_that_store_the_same_at_once_store_it_once(any_rt, forge):
     events = forge.repos["r1"].events
 
     def store(part):
-        return any_rt.db.run(lambda db: store_events(db, integration, {"r1": repository}, part, any_rt.clock()))
+        with any_rt.db.write() as db:  # a transaction that met another would be run again by `run`, and hide it
+            return store_events(db, integration, {"r1": repository}, part, any_rt.clock())
 
     with ThreadPoolExecutor(4) as workers:
         done = list(workers.map(store, [events, events[::-1], events[100:], events * 2]))
@@ -115,9 +83,19 @@ def test_two_workers_that_store_the_same_at_once_store_it_once(any_rt, forge):
     assert sum(stored.known for stored in done) == 400 * 3 - 100
 
 
-def test_the_number_of_statements_for_a_page_of_events_does_not_depend_on_its_size(any_rt, forge):
-    from sqlalchemy import event as sql
+def test_events_that_are_known_use_up_no_ids(rt, forge, team):
+    forge.repo("r1", events=3)
+    following = Following(rt, forge, team)
+    following.follow()
+    for event in forge.repos["r1"].events * 5:
+        following.hear(CodeHeard(event))
+    last = following.hear(CodeHeard(forge.opens("r1", 4))).outcome["events"]
+    assert last == {"new": 1, "known": 0}
+    numbers = [int(event.id.rsplit("-", 1)[1]) for event in following.rows(Event)]
+    assert numbers == list(range(1, len(numbers) + 1))
 
+
+def test_the_number_of_statements_for_a_page_of_events_does_not_depend_on_its_size(any_rt, forge):
     forge.page_size = 10_000
     forge.repo("r1")
     following = Following(any_rt, forge, make_tenant(any_rt))
@@ -136,8 +114,6 @@ def test_the_number_of_statements_for_a_page_of_events_does_not_depend_on_its_si
 
 
 def test_a_text_no_database_takes_and_a_ref_longer_than_an_index_holds_are_stored(any_rt, forge):
-    from connectors.contract import Pushed
-
     forge.repo("r1")
     following = Following(any_rt, forge, make_tenant(any_rt))
     following.follow()
@@ -164,7 +140,7 @@ def test_a_backfill_killed_before_any_page_loses_and_doubles_nothing(rt, forge, 
     assert stored == (page - 1) * 10
     assert following.repository("r1").cursor == ({"after": stored} if stored else None)
     clock.advance(minutes=2)
-    assert (Lane.BACKFILL, following.id) in _rung(rt)
+    assert (Lane.BACKFILL, following.id) in rung(rt)
     before = forge.calls.count("page")
     following.backfill()
     assert forge.calls.count("page") - before == 6 - (page - 1)
@@ -178,7 +154,6 @@ def test_a_page_whose_transaction_fails_is_read_again(rt, forge, team, clock, mo
     forge.repo("r1", events=30)
     following = Following(rt, forge, team)
     following.poll()
-    from sync import reading
 
     def dies(*args):
         raise KeyboardInterrupt
@@ -218,14 +193,6 @@ def test_pages_are_fetched_while_others_are_written(with_forge, sqlite_url, forg
     following.assert_complete()
     [run] = following.runs("backfill")
     assert run.counts == {"records": 95, "pages": 10, "events_new": 95}
-
-
-def _rung(rt: Runtime) -> list[tuple[Lane, str]]:
-    found: list[tuple[Lane, str]] = []
-    from dataclasses import replace
-
-    scheduler.tick(replace(rt, ring=lambda lane, subject: found.append((lane, subject))))
-    return found
 
 
 # --- failures -----------------------------------------------------------------------------------------
@@ -322,7 +289,7 @@ def test_a_backfill_that_fails_says_why_and_when_it_is_tried_next(rt, forge, tea
     assert [cause.cause for cause in following.rows(SyncCause)] == ["reading"]
     forge.broken.clear()
     clock.advance(seconds=6)
-    assert (Lane.BACKFILL, following.id) in _rung(rt)
+    assert (Lane.BACKFILL, following.id) in rung(rt)
     following.backfill()
     following.assert_complete()
     assert following.rows(SyncCause) == []
@@ -337,168 +304,6 @@ def test_a_fault_of_the_connector_is_the_repositorys_and_hides_its_text(rt, forg
     assert following.repository("r1").reason_code == "connector_fault"
     assert "secret" not in following.repository("r1").reason_text
     assert following.repository("r2").state == "live"
-
-
-# --- repositories come and go -------------------------------------------------------------------------
-
-
-def test_a_renamed_repository_keeps_its_row_and_its_cursor(rt, forge, team, clock):
-    forge.repo("r1", "apex/old", events=5)
-    following = Following(rt, forge, team)
-    following.follow()
-    before = following.repository("r1")
-    forge.repos["r1"].name = "other/new"
-    clock.advance(minutes=5)
-    assert following.poll().status == "success"
-    after = following.repository("r1")
-    assert (after.id, after.cursor, after.name) == (before.id, before.cursor, "other/new")
-    assert len(following.runs("backfill")) == 1
-
-
-def test_a_repository_that_is_gone_is_a_cause_keeps_its_data_and_carries_on_when_it_is_back(rt, forge, team, clock):
-    forge.repo("r1", "apex/payments-worker", events=5)
-    forge.repo("r2", events=1)
-    following = Following(rt, forge, team)
-    following.follow()
-    forge.repos["r1"].hidden = True
-    clock.advance(minutes=5)
-    assert following.poll().status == "success"
-    assert following.repository("r1").state == "gone"
-    integration = following.integration()
-    assert integration.sync_status == "degraded"
-    assert integration.sync_text.startswith("apex/payments-worker is not visible any more: ")
-    assert len(following.events()) == 6
-    forge.repos["r1"].hidden = False
-    forge.opens("r1", 6)
-    clock.advance(minutes=5)
-    following.poll()
-    following.assert_complete()
-    assert following.integration().sync_status == "healthy"
-    assert len(following.runs("backfill")) == 2
-
-
-def test_a_backfill_of_a_repository_that_goes_ends_and_goes_on_when_it_is_back(rt, forge, team, clock):
-    forge.repo("r1", events=30)
-    following = Following(rt, forge, team)
-    following.poll()
-    forge.fails("page", None, Transient("502"))
-    following.backfill()
-    forge.repos["r1"].hidden = True
-    clock.advance(minutes=5)
-    following.poll()
-    [run] = following.runs("backfill")
-    assert (run.status, run.error_code) == ("partial", "gone")
-    forge.repos["r1"].hidden = False
-    clock.advance(minutes=5)
-    following.follow()
-    following.assert_complete()
-    assert [run.counts["records"] for run in following.runs("backfill")] == [10, 20]
-
-
-def test_a_name_in_the_config_that_nobody_lists_is_a_cause(rt, forge, team):
-    forge.repo("r1", "apex/payments-api")
-    following = Following(rt, forge, team, repositories=["payments-api", "payments-worker"])
-    following.follow()
-    integration = following.integration()
-    assert (integration.sync_status, integration.sync_code) == ("degraded", "repositories_missing")
-    assert "names payments-worker, which is not visible" in integration.sync_text
-
-
-def test_an_archived_repository_is_read_once_and_polled_no_more_until_it_is_revived(rt, forge, team, clock):
-    forge.repo("r1", events=5, archived=True)
-    following = Following(rt, forge, team)
-    following.follow()
-    assert following.repository("r1").state == "archived"
-    following.assert_complete()
-    forge.calls.clear()
-    clock.advance(minutes=5)
-    following.poll()
-    assert "page" not in forge.calls
-    forge.repos["r1"].archived = False
-    forge.opens("r1", 6)
-    following.poll()
-    following.assert_complete()
-    assert following.repository("r1").state == "live"
-
-
-def test_a_live_repository_that_is_archived_is_read_to_its_end_first(rt, forge, team, clock):
-    forge.repo("r1", events=5)
-    following = Following(rt, forge, team)
-    following.follow()
-    forge.opens("r1", 6)
-    forge.repos["r1"].archived = True
-    clock.advance(minutes=5)
-    following.poll()
-    following.assert_complete()
-    assert following.repository("r1").state == "archived"
-
-
-def test_a_repository_added_to_the_config_is_backfilled_and_one_taken_out_is_left_alone(rt, forge, team, clock):
-    forge.repo("r1", "apex/a", events=5)
-    forge.repo("r2", "apex/b", events=5)
-    following = Following(rt, forge, team, repositories=["a"])
-    following.follow()
-    assert len(following.events()) == 5
-    following.configure(repositories=["b"])
-    following.follow()
-    following.assert_complete()
-    assert [following.repository(name).state for name in ("r1", "r2")] == ["left_out", "live"]
-    assert following.integration().sync_status == "healthy"
-    forge.opens("r1", 6)
-    clock.advance(minutes=5)
-    following.poll()
-    assert len(following.events()) == 10
-    assert following.hear(CodeHeard(forge.repos["r1"].events[-1])).state == "ignored"
-    following.configure(repositories=["a", "b"])
-    following.follow()
-    following.assert_complete()
-    assert len(following.runs("backfill")) == 2, "it carried on where it was left"
-
-
-@pytest.mark.parametrize(
-    ("change", "again"),
-    [
-        ({"production_environments": ["live"]}, False),
-        ({"poll_seconds": 60}, False),
-        ({"events": ["push"]}, False),
-        ({"history_days": 30}, False),
-        ({"deployments_from": "releases"}, True),
-    ],
-)
-def test_histories_are_read_anew_only_for_a_config_that_wants_more(rt, forge, team, clock, change, again):
-    forge.repo("r1", events=5)
-    following = Following(rt, forge, team)
-    following.follow()
-    clock.advance(minutes=5)
-    following.configure(**change)
-    following.follow()
-    assert len(following.runs("backfill")) == 1 + again
-    following.assert_complete()
-
-
-def test_more_kinds_and_a_longer_history_are_read_anew(rt, forge, team):
-    forge.repo("r1", events=5)
-    following = Following(rt, forge, team, events=["push"], history_days=30)
-    following.follow()
-    following.configure(events=["push", "release"])
-    following.follow()
-    following.configure(history_days=60)
-    following.follow()
-    assert len(following.runs("backfill")) == 3
-
-
-def test_a_page_read_under_the_old_config_does_not_move_the_cursor_of_the_new_one(rt, forge, team):
-    forge.repo("r1", events=30)
-    following = Following(rt, forge, team)
-    following.poll()
-    changes = iter([lambda: None, lambda: following.configure(deployments_from="runs")])
-    forge.before_page = lambda: next(changes, lambda: None)()
-    following.backfill()
-    assert following.repository("r1").revision == 2
-    following.follow()
-    following.assert_complete()
-    # The first page of the first reading, then all of the second.
-    assert sum(run.counts["records"] for run in following.runs("backfill")) == 10 + 30
 
 
 # --- history is no news -------------------------------------------------------------------------------
@@ -529,109 +334,3 @@ def test_a_commit_that_reached_the_branch_days_after_it_was_made_is_news_once_th
         "code.commit": False,
         "code.pull_request_opened": True,
     }
-
-
-# --- webhooks -----------------------------------------------------------------------------------------
-
-
-def test_events_told_whole_are_stored_once_and_the_delivery_says_so(rt, forge, team, clock):
-    forge.repo("r1")
-    following = Following(rt, forge, team)
-    following.follow()
-    clock.advance(minutes=1)
-    first, second = forge.opens("r1", 1), forge.opens("r1", 2)
-    told = following.hear(CodeHeard(first), CodeHeard(second))
-    assert (told.state, told.outcome) == ("done", {"items": {}, "events": {"new": 2, "known": 0}, "ignored": []})
-    assert following.hear(CodeHeard(first), Ignored("noise")).outcome["events"] == {"new": 0, "known": 1}
-    assert following.poll().counts["events_known"] == 2
-    following.assert_complete()
-    assert not any(event.backfilled for event in following.events())
-
-
-def test_many_hints_of_one_thing_are_one_question(rt, forge, team, clock):
-    forge.repo("r1")
-    following = Following(rt, forge, team)
-    following.follow()
-    clock.advance(minutes=1)
-    forge.opens("r1", 1)
-    for _ in range(50):
-        following.tell(CodeHint(CodeRef("r1", RefKind.CHANGE, "1")))
-    last = following.hear(CodeHint(CodeRef("r1", RefKind.DEPLOYMENT, "9")))
-    assert forge.calls.count("fetch") == 1
-    following.assert_complete()
-    outcomes = [delivery.outcome["events"] for delivery in following.rows(Delivery)]
-    assert outcomes == [{"new": 1, "known": 0}] + [{"new": 0, "known": 1}] * 49 + [{"new": 0, "known": 0}]
-    assert last.state == "done"
-
-
-def test_a_delivery_of_a_repository_that_is_not_ours_is_ignored_with_a_code(rt, forge, team):
-    forge.repo("r1")
-    following = Following(rt, forge, team)
-    following.follow()
-    forge.repo("r9", events=1)
-    delivery = following.hear(CodeHeard(forge.repos["r9"].events[0]), CodeHint(CodeRef("r9", RefKind.CHANGE, "1")))
-    assert delivery.state == "ignored"
-    assert [each["code"] for each in delivery.outcome["ignored"]] == ["other_repository"]
-    assert "fetch" not in forge.calls
-    assert following.events() == []
-
-
-def test_look_again_makes_the_next_pull_due_now(rt, forge, team, clock, rings):
-    forge.repo("r1")
-    following = Following(rt, forge, team)
-    following.follow()
-    rings.clear()
-    delivery = following.hear(LookAgain("A repository was added."))
-    assert delivery.state == "done"
-    assert delivery.outcome["look_again"] == ["A repository was added."]
-    assert following.integration().next_pull_at == clock()
-    assert (Lane.PULL, following.id) in rings
-
-
-def test_hints_that_cant_be_asked_now_wait_and_are_asked_again(rt, forge, team, clock):
-    forge.repo("r1")
-    following = Following(rt, forge, team)
-    following.follow()
-    forge.opens("r1", 1)
-    forge.fails("fetch", Transient("502"))
-    assert following.hear(CodeHint(CodeRef("r1", RefKind.CHANGE, "1"))).state == "pending"
-    clock.advance(minutes=1)
-    assert following.hear().state == "ignored"
-    assert [delivery.state for delivery in following.rows(Delivery)] == ["done", "ignored"]
-    following.assert_complete()
-
-
-def test_webhooks_of_a_repository_are_heard_while_its_history_is_read(rt, forge, team, clock):
-    forge.repo("r1", events=30)
-    following = Following(rt, forge, team)
-    following.poll()
-    clock.advance(minutes=1)
-    event = forge.opens("r1", 31)
-    following.hear(CodeHeard(event))
-    assert [event.backfilled for event in following.events()] == [False]
-    following.backfill()
-    following.assert_complete()
-    assert following.runs("backfill")[0].counts["events_known"] == 1
-
-
-# --- what is asked for --------------------------------------------------------------------------------
-
-
-def test_a_manual_sync_and_a_disconnection_know_code(rt, forge, team):
-    forge.repo("r1", events=30)
-    following = Following(rt, forge, team)
-    following.poll()
-    run = integrations.request_sync(rt, following.id, actor=team.ann_id)
-    assert run.status == "running"
-    integrations.disconnect(rt, following.integration(), actor=team.ann_id, token_id=None)
-    assert {run.status for run in following.rows(SyncRun)} == {"success", "failed"}
-    assert _rung(rt) == [] or (Lane.BACKFILL, following.id) not in _rung(rt)
-    assert following.rows(Event, Event.type == "integration.disconnected")
-
-
-def test_an_integration_without_code_is_never_pulled_for_it(rt, forge, team):
-    following = Following(rt, forge, team)
-    with rt.db.write() as session:
-        session.get_one(Integration, following.id).capabilities = ["webhooks"]
-    following.poll()
-    assert "repositories" not in forge.calls

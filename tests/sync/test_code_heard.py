@@ -1,0 +1,98 @@
+"""Webhooks that tell of code."""
+
+from __future__ import annotations
+
+from connectors.contract import (
+    CodeHeard,
+    CodeHint,
+    CodeRef,
+    Ignored,
+    LookAgain,
+    RefKind,
+    Transient,
+)
+from core.models import Delivery
+from sync.runtime import Lane
+from tests.sync.forge import Following
+
+# --- webhooks -----------------------------------------------------------------------------------------
+
+
+def test_events_told_whole_are_stored_once_and_the_delivery_says_so(rt, forge, team, clock):
+    forge.repo("r1")
+    following = Following(rt, forge, team)
+    following.follow()
+    clock.advance(minutes=1)
+    first, second = forge.opens("r1", 1), forge.opens("r1", 2)
+    told = following.hear(CodeHeard(first), CodeHeard(second))
+    assert (told.state, told.outcome) == ("done", {"items": {}, "events": {"new": 2, "known": 0}, "ignored": []})
+    assert following.hear(CodeHeard(first), Ignored("noise")).outcome["events"] == {"new": 0, "known": 1}
+    assert following.poll().counts["events_known"] == 2
+    following.assert_complete()
+    assert not any(event.backfilled for event in following.events())
+
+
+def test_many_hints_of_one_thing_are_one_question(rt, forge, team, clock):
+    forge.repo("r1")
+    following = Following(rt, forge, team)
+    following.follow()
+    clock.advance(minutes=1)
+    forge.opens("r1", 1)
+    for _ in range(50):
+        following.tell(CodeHint(CodeRef("r1", RefKind.CHANGE, "1")))
+    last = following.hear(CodeHint(CodeRef("r1", RefKind.DEPLOYMENT, "9")))
+    assert forge.calls.count("fetch") == 1
+    following.assert_complete()
+    outcomes = [delivery.outcome["events"] for delivery in following.rows(Delivery)]
+    assert outcomes == [{"new": 1, "known": 0}] + [{"new": 0, "known": 1}] * 49 + [{"new": 0, "known": 0}]
+    assert last.state == "done"
+
+
+def test_a_delivery_of_a_repository_that_is_not_ours_is_ignored_with_a_code(rt, forge, team):
+    forge.repo("r1")
+    following = Following(rt, forge, team)
+    following.follow()
+    forge.repo("r9", events=1)
+    delivery = following.hear(CodeHeard(forge.repos["r9"].events[0]), CodeHint(CodeRef("r9", RefKind.CHANGE, "1")))
+    assert delivery.state == "ignored"
+    assert [each["code"] for each in delivery.outcome["ignored"]] == ["other_repository"]
+    assert "fetch" not in forge.calls
+    assert following.events() == []
+
+
+def test_look_again_makes_the_next_pull_due_now(rt, forge, team, clock, rings):
+    forge.repo("r1")
+    following = Following(rt, forge, team)
+    following.follow()
+    rings.clear()
+    delivery = following.hear(LookAgain("A repository was added."))
+    assert delivery.state == "done"
+    assert delivery.outcome["look_again"] == ["A repository was added."]
+    assert following.integration().next_pull_at == clock()
+    assert (Lane.PULL, following.id) in rings
+
+
+def test_hints_that_cant_be_asked_now_wait_and_are_asked_again(rt, forge, team, clock):
+    forge.repo("r1")
+    following = Following(rt, forge, team)
+    following.follow()
+    forge.opens("r1", 1)
+    forge.fails("fetch", Transient("502"))
+    assert following.hear(CodeHint(CodeRef("r1", RefKind.CHANGE, "1"))).state == "pending"
+    clock.advance(minutes=1)
+    assert following.hear().state == "ignored"
+    assert [delivery.state for delivery in following.rows(Delivery)] == ["done", "ignored"]
+    following.assert_complete()
+
+
+def test_webhooks_of_a_repository_are_heard_while_its_history_is_read(rt, forge, team, clock):
+    forge.repo("r1", events=30)
+    following = Following(rt, forge, team)
+    following.poll()
+    clock.advance(minutes=1)
+    event = forge.opens("r1", 31)
+    following.hear(CodeHeard(event))
+    assert [event.backfilled for event in following.events()] == [False]
+    following.backfill()
+    following.assert_complete()
+    assert following.runs("backfill")[0].counts["events_known"] == 1

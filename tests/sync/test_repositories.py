@@ -1,0 +1,198 @@
+"""Repositories come and go, and the config says which are read."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.contract import (
+    CodeHeard,
+    Transient,
+)
+from core.models import Event, Integration, SyncRun
+from sync import integrations
+from sync.runtime import Lane
+from tests.sync.forge import Following, rung
+
+# --- repositories come and go -------------------------------------------------------------------------
+
+
+def test_a_renamed_repository_keeps_its_row_and_its_cursor(rt, forge, team, clock):
+    forge.repo("r1", "apex/old", events=5)
+    following = Following(rt, forge, team)
+    following.follow()
+    before = following.repository("r1")
+    forge.repos["r1"].name = "other/new"
+    clock.advance(minutes=5)
+    assert following.poll().status == "success"
+    after = following.repository("r1")
+    assert (after.id, after.cursor, after.name) == (before.id, before.cursor, "other/new")
+    assert len(following.runs("backfill")) == 1
+
+
+def test_a_repository_that_is_gone_is_a_cause_keeps_its_data_and_carries_on_when_it_is_back(rt, forge, team, clock):
+    forge.repo("r1", "apex/payments-worker", events=5)
+    forge.repo("r2", events=1)
+    following = Following(rt, forge, team)
+    following.follow()
+    forge.repos["r1"].hidden = True
+    clock.advance(minutes=5)
+    assert following.poll().status == "success"
+    assert following.repository("r1").state == "gone"
+    integration = following.integration()
+    assert integration.sync_status == "degraded"
+    assert integration.sync_text.startswith("apex/payments-worker is not visible any more: ")
+    assert len(following.events()) == 6
+    forge.repos["r1"].hidden = False
+    forge.opens("r1", 6)
+    clock.advance(minutes=5)
+    following.poll()
+    following.assert_complete()
+    assert following.integration().sync_status == "healthy"
+    assert len(following.runs("backfill")) == 2
+
+
+def test_a_backfill_of_a_repository_that_goes_ends_and_goes_on_when_it_is_back(rt, forge, team, clock):
+    forge.repo("r1", events=30)
+    following = Following(rt, forge, team)
+    following.poll()
+    forge.fails("page", None, Transient("502"))
+    following.backfill()
+    forge.repos["r1"].hidden = True
+    clock.advance(minutes=5)
+    following.poll()
+    [run] = following.runs("backfill")
+    assert (run.status, run.error_code) == ("partial", "gone")
+    forge.repos["r1"].hidden = False
+    clock.advance(minutes=5)
+    following.follow()
+    following.assert_complete()
+    assert [run.counts["records"] for run in following.runs("backfill")] == [10, 20]
+
+
+def test_a_name_in_the_config_that_nobody_lists_is_a_cause(rt, forge, team):
+    forge.repo("r1", "apex/payments-api")
+    following = Following(rt, forge, team, repositories=["payments-api", "payments-worker"])
+    following.follow()
+    integration = following.integration()
+    assert (integration.sync_status, integration.sync_code) == ("degraded", "repositories_missing")
+    assert "names payments-worker, which is not visible" in integration.sync_text
+
+
+def test_an_archived_repository_is_read_once_and_polled_no_more_until_it_is_revived(rt, forge, team, clock):
+    forge.repo("r1", events=5, archived=True)
+    following = Following(rt, forge, team)
+    following.follow()
+    assert following.repository("r1").state == "archived"
+    following.assert_complete()
+    forge.calls.clear()
+    clock.advance(minutes=5)
+    following.poll()
+    assert "page" not in forge.calls
+    forge.repos["r1"].archived = False
+    forge.opens("r1", 6)
+    following.poll()
+    following.assert_complete()
+    assert following.repository("r1").state == "live"
+
+
+def test_a_live_repository_that_is_archived_is_read_to_its_end_first(rt, forge, team, clock):
+    forge.repo("r1", events=5)
+    following = Following(rt, forge, team)
+    following.follow()
+    forge.opens("r1", 6)
+    forge.repos["r1"].archived = True
+    clock.advance(minutes=5)
+    following.poll()
+    following.assert_complete()
+    assert following.repository("r1").state == "archived"
+
+
+def test_a_repository_added_to_the_config_is_backfilled_and_one_taken_out_is_left_alone(rt, forge, team, clock):
+    forge.repo("r1", "apex/a", events=5)
+    forge.repo("r2", "apex/b", events=5)
+    following = Following(rt, forge, team, repositories=["a"])
+    following.follow()
+    assert len(following.events()) == 5
+    following.configure(repositories=["b"])
+    following.follow()
+    following.assert_complete()
+    assert [following.repository(name).state for name in ("r1", "r2")] == ["left_out", "live"]
+    assert following.integration().sync_status == "healthy"
+    forge.opens("r1", 6)
+    clock.advance(minutes=5)
+    following.poll()
+    assert len(following.events()) == 10
+    assert following.hear(CodeHeard(forge.repos["r1"].events[-1])).state == "ignored"
+    following.configure(repositories=["a", "b"])
+    following.follow()
+    following.assert_complete()
+    assert len(following.runs("backfill")) == 2, "it carried on where it was left"
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"production_environments": ["live"]}, False),
+        ({"poll_seconds": 60}, False),
+        ({"events": ["push"]}, False),
+        ({"history_days": 30}, False),
+        ({"deployments_from": "releases"}, True),
+    ],
+)
+def test_histories_are_read_anew_only_for_a_config_that_wants_more(rt, forge, team, clock, change, again):
+    forge.repo("r1", events=5)
+    following = Following(rt, forge, team)
+    following.follow()
+    clock.advance(minutes=5)
+    following.configure(**change)
+    following.follow()
+    assert len(following.runs("backfill")) == 1 + again
+    following.assert_complete()
+
+
+def test_more_kinds_and_a_longer_history_are_read_anew(rt, forge, team):
+    forge.repo("r1", events=5)
+    following = Following(rt, forge, team, events=["push"], history_days=30)
+    following.follow()
+    following.configure(events=["push", "release"])
+    following.follow()
+    following.configure(history_days=60)
+    following.follow()
+    assert len(following.runs("backfill")) == 3
+
+
+def test_a_page_read_under_the_old_config_does_not_move_the_cursor_of_the_new_one(rt, forge, team):
+    forge.repo("r1", events=30)
+    following = Following(rt, forge, team)
+    following.poll()
+    changes = iter([lambda: None, lambda: following.configure(deployments_from="runs")])
+    forge.before_page = lambda: next(changes, lambda: None)()
+    following.backfill()
+    assert following.repository("r1").revision == 2
+    following.follow()
+    following.assert_complete()
+    # The first page of the first reading, then all of the second.
+    assert sum(run.counts["records"] for run in following.runs("backfill")) == 10 + 30
+
+
+# --- what is asked for --------------------------------------------------------------------------------
+
+
+def test_a_manual_sync_and_a_disconnection_know_code(rt, forge, team):
+    forge.repo("r1", events=30)
+    following = Following(rt, forge, team)
+    following.poll()
+    run = integrations.request_sync(rt, following.id, actor=team.ann_id)
+    assert run.status == "running"
+    integrations.disconnect(rt, following.integration(), actor=team.ann_id, token_id=None)
+    assert {run.status for run in following.rows(SyncRun)} == {"success", "failed"}
+    assert rung(rt) == [] or (Lane.BACKFILL, following.id) not in rung(rt)
+    assert following.rows(Event, Event.type == "integration.disconnected")
+
+
+def test_an_integration_without_code_is_never_pulled_for_it(rt, forge, team):
+    following = Following(rt, forge, team)
+    with rt.db.write() as session:
+        session.get_one(Integration, following.id).capabilities = ["webhooks"]
+    following.poll()
+    assert "repositories" not in forge.calls
