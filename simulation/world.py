@@ -283,10 +283,11 @@ class World:
             pass
 
     def tick(self, step: Step) -> None:
-        """Beat: everything due, found by query, each done by a worker of its own."""
+        """Beat: everything due, found by query, each done by a worker of its own. What other rooms make of the stream
+        (messages to people's endpoints, facts) changes nothing of a sync."""
         self.stage.bells.clear()
         self._run("tick", (), tick)
-        rung = tuple(self.stage.bells)
+        rung = tuple(bell for bell in self.stage.bells if bell[0] in _LANE_NAMES)
         for number, (lane, integration_id) in enumerate(rung):
             interrupts = step.interrupts if number == step.slot % len(rung) else ()
             self._run(_LANE_NAMES[lane], interrupts, partial(work, lane=lane, integration_id=integration_id))
