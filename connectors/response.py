@@ -44,6 +44,11 @@ class Response:
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadPayload(f"{self._host()} answered an unexpected shape: {error}") from None
 
+    def decode_list(self, row: type[T]) -> list[T]:
+        """The body as a list of this msgspec type. Raises BadPayload."""
+        # The shape is made at run time, of the caller's row: no checker can follow that.
+        return self.decode(list[row])  # type: ignore[valid-type]
+
     def _host(self) -> str:
         return urlsplit(self.url).hostname or ""
 

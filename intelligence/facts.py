@@ -234,10 +234,11 @@ def _settle_changes(facts: Facts) -> None:
 
 
 def _closed_at(change: Row) -> datetime | None:
-    closed, reopened = change["last_closed_at"], change["last_reopened_at"]
+    closed: datetime | None = change["last_closed_at"]
+    reopened: datetime | None = change["last_reopened_at"]
     if closed is None or change["merged_at"] is not None or (reopened is not None and reopened > closed):
         return None
-    return closed  # type: ignore[no-any-return]
+    return closed
 
 
 def _counts(review: Row, change: Row) -> bool:

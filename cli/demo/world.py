@@ -48,6 +48,8 @@ POLL_SECONDS = 5
 
 TICK_SECONDS = 1.0
 FIRST_SYNC_SECONDS = 30.0
+LOOK_AGAIN = 0.05
+"""Seconds between two looks at a first sync: each is a request, and a person waits."""
 
 
 @dataclass(frozen=True)
@@ -203,30 +205,34 @@ def _connect_host(tenant: _Tenant, host: CodeHostTool) -> ConnectedHost:
     return ConnectedHost(host, made["id"])
 
 
+def _looks() -> Iterator[None]:
+    """Looks to take for as long as a first sync may last: it is over in a second or two, and nobody is told when."""
+    deadline = time.monotonic() + FIRST_SYNC_SECONDS
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(LOOK_AGAIN)
+
+
 def _wait_for_history(made: World, host: ConnectedHost) -> None:
     """Until all repositories are read and watched."""
-    deadline = time.monotonic() + FIRST_SYNC_SECONDS
     states: list[str] = []
-    while time.monotonic() < deadline:
+    for _ in _looks():
         listed = made.api.get(f"/v1/integrations/{host.integration_id}/repositories")["data"]
         states = [repository["state"] for repository in listed]
         if states and set(states) == {"live"} and host.tool.listened():
             return
-        time.sleep(0.05)
     raise Refused(f"The history of {host.tool.label} was not read in time: its repositories are {states}.")
 
 
 def _wait_for_first_sync(made: World, one: Connected) -> None:
     """Until every item is a task, and the tool knows where to send its webhooks."""
-    deadline = time.monotonic() + FIRST_SYNC_SECONDS
-    while time.monotonic() < deadline:
+    for _ in _looks():
         integration = made.api.get(f"/v1/integrations/{one.integration_id}")["data"]
         history = integration["sync_history"]
         if history and history[0]["status"] != "success":
             break
         if history and one.tool.listened():
             return
-        time.sleep(0.05)
     reasons = [integration[name] for name in ("status_reason", "sync_reason") if integration[name]]
     raise Refused(
         f"The first sync with {one.tool.label} did not finish: {integration['status']}, {integration['sync_status']} "

@@ -95,6 +95,7 @@ class BitbucketClient:
     def follow(self, path: str, type_: type[T]) -> Page[T]:
         """A page by its path and query; its `next` is the next one's path, on our own address whatever the vendor's
         link says: credentials go nowhere else."""
+        # The shape is made at run time, of the caller's row: no checker can follow that.
         page = self._call("GET", path).decode(Page[type_])  # type: ignore[valid-type]
         if page.next is not None:
             page.next = _path_of(page.next)

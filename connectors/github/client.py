@@ -109,7 +109,7 @@ class GitHubClient:
         answer = self._page(path, params, etag)
         if answer.status == 304:
             return Listing([], etag=etag, unchanged=True)
-        return _listing(answer, answer.decode(list[type_]))  # type: ignore[valid-type]  # a type made at run time
+        return _listing(answer, answer.decode_list(type_))
 
     def _page(self, path: str, params: Params | None, etag: str = "") -> Response:
         condition = {"If-None-Match": etag} if etag else {}

@@ -55,7 +55,8 @@ class GitHubConfig(CodeSyncConfig, TaskSyncConfig):
     repositories: list[RepositoryName] = Field(
         default_factory=list, description="Names without the owner; none: all there are."
     )
-    # GitHub's words where other vendors have ours, told apart by `kinds`.
+    # The type is another than the base's on purpose: GitHub's words, as the platform's own sample has them, where other
+    # vendors' configs have ours. Nobody but `kinds` reads them.
     events: list[Event] = Field(  # type: ignore[assignment]
         default_factory=lambda: list(KINDS), min_length=1, description="What to follow, as GitHub names webhook events."
     )

@@ -283,7 +283,7 @@ class GitLabClient:
     ) -> Page[T]:
         """A page of a listing; pages count from 1."""
         answer = self.call("GET", path, params={**(params or {}), "page": number, "per_page": size})
-        rows = answer.decode(list[type_])  # type: ignore[valid-type]  # a type made at run time
+        rows = answer.decode_list(type_)
         following, total = answer.headers.get("x-next-page"), answer.headers.get("x-total", "")
         last = not following if following is not None else len(rows) < size
         return Page(rows, last or not rows, int(total) if total.isdecimal() else None)

@@ -271,7 +271,7 @@ def trimmed(answer: Json, wanted: str) -> Json:
         node = tree
         for name in path.split("."):
             node = node.setdefault(name, {})
-    return _kept(answer, tree)  # type: ignore[no-any-return]
+    return dict(_parts(answer, tree))
 
 
 def _kept(value: Any, tree: Json) -> Any:

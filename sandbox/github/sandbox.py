@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from sandbox.code import CodeSandbox
-from sandbox.code.values import Commit, Deed, Kind, Pull, Repo
+from sandbox.code.values import Commit, Deed, Kind, Pull, Repo, Run
 from sandbox.errors import VendorError
 from sandbox.github.answers import conditional, linked, token_of
 from sandbox.github.app import App
@@ -362,8 +362,11 @@ class GitHubSandbox(CodeSandbox):
 
     def _runs(self, ask: Ask, repo: Repo) -> Any:
         rows = list(reversed(repo.runs.values()))
-        written = lambda some: [self.render.run(repo, run) for run in some]  # noqa: E731
-        return self._page(ask, rows, lambda some: {"total_count": len(rows), "workflow_runs": written(some)})
+
+        def counted(some: Sequence[Run]) -> Any:
+            return {"total_count": len(rows), "workflow_runs": [self.render.run(repo, run) for run in some]}
+
+        return self._page(ask, rows, counted)
 
     def _run(self, ask: Ask, repo: Repo) -> Any:
         return self.render.run(repo, _one(repo.runs, ask))

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, TypeVar
 from starlette.convertors import Convertor, register_url_convertor
 
 from sandbox.code import OWNER, CodeSandbox, Deed, Kind, Repo
-from sandbox.code.values import Commit
+from sandbox.code.values import Commit, Deployment, Pull, Run
 from sandbox.errors import VendorError
 from sandbox.gitlab import webhooks
 from sandbox.gitlab.issues import IssueDesk
 from sandbox.gitlab.render import FRACTION, Json, Renderer
-from sandbox.hooks import Hook, Sending
+from sandbox.hooks import Hook, Sending, alike
 from sandbox.http import NO_BODY, Reply
 from sandbox.limits import Rate, Window
 from sandbox.oauth import OAuthRules
@@ -32,6 +32,7 @@ MOST_COUNTED = 10_000
 """Rows up to which GitLab counts how many there are."""
 
 T = TypeVar("T")
+D = TypeVar("D", Pull, Deployment, Run)
 
 
 class _Path(Convertor[str]):
@@ -173,15 +174,15 @@ class GitLabSandbox(CodeSandbox):
             headers |= {"X-Total": str(len(rows)), "X-Total-Pages": str(-(-len(rows) // size))}
         return Reply(200, [shown(row) for row in page.rows], headers)
 
-    def _changed(self, ask: Ask, rows: Iterable[T]) -> list[T]:
+    def _changed(self, ask: Ask, rows: Iterable[D]) -> list[D]:
         """Rows by the time of their last change, between two moments (both included)."""
         query = ask.call.query
         after, before = _moment(query.get("updated_after")), _moment(query.get("updated_before"))
-        found: list[Any] = [
+        found = [
             row
             for row in rows
-            if (after is None or row.updated + FRACTION >= after)  # type: ignore[attr-defined]
-            and (before is None or row.updated + FRACTION <= before)  # type: ignore[attr-defined]
+            if (after is None or row.updated + FRACTION >= after)
+            and (before is None or row.updated + FRACTION <= before)
         ]
         if query.get("order_by") == "updated_at":
             found.sort(key=lambda row: (row.updated, row.id))
@@ -430,7 +431,7 @@ class GitLabSandbox(CodeSandbox):
         if not samples:
             raise VendorError(422, f"Ensure the project has {trigger.removesuffix('_events').replace('_', ' ')}.")
         for event, body in self.events.bodies(Deed(kind, repo, ask.user, self.host.now(), samples[-1])):
-            self.hooks.send(hook, event, lambda _hook, _id, body=body: body)  # type: ignore[misc]
+            self.hooks.send(hook, event, alike(body))
         return Reply(201, {"message": "201 Created"})
 
     def _hook_events(self, ask: Ask) -> Reply:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.code import Deed, Deployment, Kind, Pull, Push, Release, Repo, Review, Run
 from sandbox.gitlab.render import DEPLOYMENT, PIPELINE, Json, Renderer, first, local, spaced
-from sandbox.hooks import Hook, Hooks, Sending
+from sandbox.hooks import Hook, Hooks, Sending, alike
 from sandbox.webhooks import Delivery, DeliveryState, RetryRule
 
 RETRY_RULE = RetryRule((), lambda status: False)
@@ -74,7 +74,7 @@ class Events:
     def tell(self, deed: Deed) -> None:
         """Queue what a deed is told by. Projects' hooks hear nothing of what becomes of the project itself."""
         for event, body in self.bodies(deed):
-            self._hooks.tell(event, lambda _hook, _id, body=body: body, str(deed.repo.id))  # type: ignore[misc]
+            self._hooks.tell(event, alike(body), str(deed.repo.id))
 
     def bodies(self, deed: Deed) -> Iterator[tuple[str, Json]]:
         """(event, body) for each delivery."""
