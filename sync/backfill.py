@@ -19,6 +19,7 @@ from connectors.contract import AuthFailed, ConnectorError, RateLimited, Transie
 from core.errors import PlatformError
 from core.models import Integration, Repository, SyncRun
 from core.vault import VaultError
+from sync.budget import BudgetSpent
 from sync.contained import contained
 from sync.failures import Fault
 from sync.health import may_work
@@ -84,7 +85,14 @@ def _work(rt: Runtime, lease: Lease, integration_id: str) -> bool:
 def _wait(rt: Runtime, integration_id: str, error: ConnectorError | PlatformError | VaultError) -> None:
     """The account can't be read for now: the lane itself waits."""
     now = rt.clock()
-    asked = error.until if isinstance(error, RateLimited) else error.retry_at if isinstance(error, Transient) else None
+    asked: datetime | None = None
+    match error:
+        case BudgetSpent():
+            asked = error.full_at  # a page may take many calls: begun with one to spare, it would never be finished
+        case RateLimited():
+            asked = error.until
+        case Transient():
+            asked = error.retry_at
     until = max(asked, now) if asked is not None else now + NO_SESSION
     with rt.db.write() as db:
         db.execute(update(Integration).where(Integration.id == integration_id).values(next_backfill_at=until))

@@ -36,6 +36,15 @@ SHORTEST_SLEEP = 0.001
 the time that takes: it would be waited for without end."""
 
 
+class BudgetSpent(RateLimited):
+    """Our own budget has no call left for now. A call can be made at `until`; at `full_at` there is as much as a lane
+    that is not urgent can ever have, if nobody else takes of it."""
+
+    def __init__(self, until: datetime, full_at: datetime) -> None:
+        super().__init__("Our own budget of calls to the vendor is used up for the moment.", until)
+        self.full_at = full_at
+
+
 class SharedBudget:
     """The budget `key` (an integration id) as one session in one lane sees it. Its threads wait for each other."""
 
@@ -59,8 +68,8 @@ class SharedBudget:
             while self._permits < cost:
                 wait = self._draw(cost - self._permits)
                 if slept + wait > MAX_PACE:
-                    until = self._rt.clock() + timedelta(seconds=wait)
-                    raise RateLimited("Our own budget of calls to the vendor is used up for the moment.", until)
+                    now, refill = self._rt.clock(), (self._rates.burst - self._floor) / self._rates.per_second
+                    raise BudgetSpent(now + timedelta(seconds=wait), now + timedelta(seconds=refill))
                 if wait > 0:
                     self._rt.sleep(wait)
                     slept += wait

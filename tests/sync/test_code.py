@@ -15,12 +15,14 @@ from connectors.contract import (
     Forbidden,
     Person,
     Pushed,
+    RateFacts,
     RateLimited,
     Transient,
 )
 from core.models import Event, SyncCause
 from sync import reading
 from sync.backfill import backfill
+from sync.budget import SharedBudget
 from sync.code import store_events
 from sync.runtime import Lane
 from tests.sync.conftest import make_tenant
@@ -265,6 +267,28 @@ def test_the_accounts_rate_limit_parks_the_pull_and_the_backfill(rt, forge, team
     forge.fails("page", RateLimited("5000 an hour", until + timedelta(hours=1)))
     assert following.poll().status == "running"
     assert following.integration().next_pull_at == until + timedelta(hours=1)
+
+
+def test_a_page_that_takes_many_calls_is_read_with_a_small_budget(rt, forge, team, clock, monkeypatch):
+    forge.repo("r1", events=30)
+    following = Following(rt, forge, team)
+    following.poll()
+    called = forge.called
+
+    def called_often(operation: str) -> None:
+        called(operation)
+        budget = SharedBudget(rt, following.id, RateFacts(per_second=0.2, burst=10), Lane.BACKFILL)
+        for _ in range(6 if operation == "page" else 0):
+            budget.take(1)
+
+    monkeypatch.setattr(forge, "called", called_often)
+    for _ in range(30):
+        following.backfill()
+        if following.repository("r1").state == "live":
+            break
+        clock.now = following.integration().next_backfill_at
+    following.assert_complete()
+    assert forge.calls.count("page") < 12
 
 
 def test_dead_credentials_stop_the_integration(rt, forge, team, clock):
