@@ -18,6 +18,7 @@ from connectors.azure_subscriptions import ServiceHooks
 from connectors.contract import (
     Account,
     CodeEvent,
+    CodeKind,
     CodePage,
     CodeRef,
     Context,
@@ -81,6 +82,8 @@ class AzureDevOpsConnector:
     def code_events(self, repository: RemoteRepository, cursor: Cursor | None) -> Iterator[CodePage]:
         """By one reader after the other; see `reading`. The cursor holds a part for each."""
         repo, state = self._repository(repository.external_id), dict(cursor or {})
+        if repo.is_disabled:
+            return  # Azure answers as if it were not there; what was read of it stays
         for name, read in self._reader.readers().items():
             for events, part, done in read(repo, state.get(name, {})):
                 state = {**state, name: part}
@@ -89,7 +92,10 @@ class AzureDevOpsConnector:
     def fetch_code(self, refs: Sequence[CodeRef]) -> Sequence[CodeEvent]:
         """Freshly read, each in a call or three; what is gone says nothing."""
         events: list[CodeEvent] = []
+        kinds = self._config.kinds()
         for ref in dict.fromkeys(refs):
+            if not TOLD_OF[ref.kind] & kinds:
+                continue
             try:
                 events += _FETCHED[ref.kind](self, ref)
             except NotFound:
@@ -131,7 +137,7 @@ class AzureDevOpsConnector:
     @staticmethod
     def parse(delivery: RawDelivery, config: Any) -> Sequence[Signal]:
         """See `webhook.parse`."""
-        return webhook.parse(delivery)
+        return webhook.parse(delivery, config)
 
     @staticmethod
     def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
@@ -166,6 +172,14 @@ _FETCHED = {
     RefKind.PUSH: AzureDevOpsConnector._fetch_push,
     RefKind.RUN: AzureDevOpsConnector._fetch_run,
 }
+
+
+TOLD_OF = {
+    RefKind.CHANGE: {CodeKind.PULL_REQUEST},
+    RefKind.PUSH: {CodeKind.PUSH},
+    RefKind.RUN: {CodeKind.PIPELINE, CodeKind.DEPLOYMENT},
+}
+"""What can be asked for -> what that would tell of."""
 
 
 def _subscribed(config: AzureDevOpsConfig) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from connectors.azure_devops.config import AzureDevOpsConfig
 from connectors.azure_hooks import WEBHOOKS, handshake, verify
 from connectors.contract import BadPayload, CodeHint, CodeKind, CodeRef, Ignored, RawDelivery, RefKind, Signal
 
@@ -26,6 +27,17 @@ EVENTS: Mapping[CodeKind, Mapping[str, tuple[str, ...]]] = {
     CodeKind.DEPLOYMENT: {"tfs": ("build.complete",)},
 }
 """What is followed -> publisher -> its events. A deployment is part of a run, whose end tells of it."""
+
+
+KINDS: Mapping[str, frozenset[CodeKind]] = {
+    event: frozenset(
+        kind for kind, publishers in EVENTS.items() if any(event in events for events in publishers.values())
+    )
+    for publishers in EVENTS.values()
+    for events in publishers.values()
+    for event in events
+}
+"""Event -> what it may tell of."""
 
 
 class _Repository(msgspec.Struct):
@@ -70,12 +82,14 @@ class _Event(msgspec.Struct, rename="camel"):
     event_type: str
 
 
-def parse(delivery: RawDelivery) -> Sequence[Signal]:
-    """What to read again. Raises BadPayload."""
+def parse(delivery: RawDelivery, config: AzureDevOpsConfig) -> Sequence[Signal]:
+    """What to read again, of what is followed. Raises BadPayload."""
     try:
         event = msgspec.json.decode(delivery.body, type=_Event).event_type
         if event not in _REFERENCES:
             return [Ignored("unsupported", event)]
+        if not KINDS[event] & config.kinds():
+            return [Ignored("not_followed", event)]
         body = msgspec.json.decode(delivery.body, type=_Body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BadPayload(f"Azure's service hook has an unexpected shape: {error}") from None

@@ -19,6 +19,9 @@ RESULTS = {"success": "succeeded", "failed": "failed", "cancelled": "canceled"}
 NOTED = {"closed": "Abandoned", "reopened": "Active", "merged": "Completed"}
 """What of a change's timeline is noted in a thread -> the status in it."""
 
+APEX = "Apex"
+"""The project a repository is in that names no other."""
+
 Json = dict[str, Any]
 
 
@@ -32,6 +35,11 @@ def project_id(name: str) -> str:
     return f"0a0b0c0d-0000-4000-8000-{sum(name.encode()):012d}"
 
 
+def project_of(repo: Repo) -> str:
+    """The project a repository is in."""
+    return str(repo.extra.get("project", APEX))
+
+
 def project(name: str) -> Json:
     """A project."""
     return {"id": project_id(name), "name": name, "state": "wellFormed", "visibility": "private"}
@@ -39,7 +47,7 @@ def project(name: str) -> Json:
 
 def repository(repo: Repo, base: str) -> Json:
     """A repository; the branch is missing while it is empty."""
-    home = str(repo.extra["project"])
+    home = project_of(repo)
     web = f"{base}/{home}/_git/{repo.name}"
     made: Json = {
         "id": guid(repo.id),
@@ -172,7 +180,7 @@ def build(run: Run, repo: Repo, people: dict[str, User]) -> Json:
         "sourceBranch": f"refs/heads/{run.branch}",
         "sourceVersion": run.sha,
         "definition": {"id": 1, "name": run.name},
-        "project": project(str(repo.extra["project"])),
+        "project": project(project_of(repo)),
         "reason": "individualCI" if run.trigger == "push" else "manual",
         "requestedFor": identity(people[run.who]),
         "repository": {"id": guid(repo.id), "type": "TfsGit"},

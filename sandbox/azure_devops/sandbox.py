@@ -7,15 +7,13 @@ from typing import Any, ClassVar
 from sandbox.azure.face import ORG, PROJECT, AzureSandbox
 from sandbox.azure.forms import identity, listed, stamp
 from sandbox.azure_devops import forms
+from sandbox.azure_devops.forms import APEX
 from sandbox.code.values import Deed, Kind, Pull, Repo, Run
 from sandbox.code.vendor import CodeSandbox
 from sandbox.errors import VendorError
 from sandbox.http import Reply
 from sandbox.tracker import Tracker
 from sandbox.vendor import Ask, Endpoint, usual_people
-
-APEX = "Apex"
-"""The project all repositories are in, unless a test says otherwise."""
 
 PULL_UPDATED, PULL_MERGED = "git.pullrequest.updated", "git.pullrequest.merged"
 COMMENT = "ms.vss-code.git-pullrequest-comment-event"
@@ -56,12 +54,6 @@ class AzureDevOpsSandbox(CodeSandbox, AzureSandbox):
         new_id = "1a2b3c4d-0000-4000-8000-{:012d}".format
         return Tracker(self.clock, users=usual_people(new_id), containers=(), statuses=self.statuses)
 
-    def add_repo(self, name: str) -> Repo:
-        """Another repository of the project."""
-        repo = super().add_repo(name)
-        repo.extra["project"] = APEX
-        return repo
-
     def endpoints(self) -> Sequence[Endpoint]:
         """The API."""
         git, build = f"{PROJECT}/_apis/git/repositories", f"{PROJECT}/_apis/build/builds"
@@ -88,7 +80,7 @@ class AzureDevOpsSandbox(CodeSandbox, AzureSandbox):
 
     def _home(self, ask: Ask) -> str:
         """The project of a path, by name or id."""
-        for name in sorted({str(repo.extra["project"]) for repo in self.host.repos.values()} | {APEX}):
+        for name in sorted({forms.project_of(repo) for repo in self.host.repos.values()} | {APEX}):
             if ask.params["project"].casefold() in (name.casefold(), forms.project_id(name)):
                 return name
         text = f"TF200016: The following project does not exist: {ask.params['project']}."
@@ -102,7 +94,7 @@ class AzureDevOpsSandbox(CodeSandbox, AzureSandbox):
 
     def _in(self, ask: Ask) -> list[Repo]:
         home = self._home(ask)
-        mine = [repo for repo in self.host.repos.values() if repo.extra["project"] == home]
+        mine = [repo for repo in self.host.repos.values() if forms.project_of(repo) == home]
         return [repo for repo in mine if repo.members is None or ask.user in repo.members]
 
     def _repo(self, ask: Ask) -> Repo:
@@ -256,7 +248,7 @@ class AzureDevOpsSandbox(CodeSandbox, AzureSandbox):
 
     def on_deed(self, deed: Deed) -> None:
         """Nobody is told of renamed or deleted repositories, nor of deployments."""
-        home = forms.project_id(str(deed.repo.extra["project"]))
+        home = forms.project_id(forms.project_of(deed.repo))
         for event, resource in self._told(deed):
             self.service_hooks.tell(event, home, resource, f"{event} in {deed.repo.name}")
 

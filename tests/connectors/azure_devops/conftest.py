@@ -30,12 +30,14 @@ class Bench:
         self.sandbox, self.transport, self.clock, self.host = sandbox, transport, sandbox.clock, sandbox.host
         self.ann, self.bob = (sandbox.tracker.user(name).id for name in ("Ann Archer", "Bob Baker"))
 
+    def config(self, **config: Any) -> AzureDevOpsConfig:
+        return AzureDevOpsConfig(**{"organization": ORGANIZATION, "projects": [APEX], **config})
+
     def connector(self, credentials: Any = None, **config: Any) -> AzureDevOpsConnector:
-        given = {"organization": ORGANIZATION, "projects": [APEX], **config}
         http = HttpClient(transport=self.transport, budget=Unlimited(), now=self.clock.now, secrets=[API_TOKEN])
         credentials = credentials or PatCredentials(personal_access_token=API_TOKEN)
         endpoints = {"api": self.sandbox.url, "login": f"{self.sandbox.url}/organizations"}
-        return AzureDevOpsConnector(Context(AzureDevOpsConfig(**given), credentials, http, endpoints, self.clock.now))
+        return AzureDevOpsConnector(Context(self.config(**config), credentials, http, endpoints, self.clock.now))
 
     def repository(self, name: str = API, **config: Any) -> RemoteRepository:
         (listed,) = self.connector(**config).repositories()
@@ -58,7 +60,7 @@ class Bench:
         """What deliveries lead to."""
         refs: list[CodeRef] = []
         for delivery in deliveries:
-            for signal in AzureDevOpsConnector.parse(delivery, None):
+            for signal in AzureDevOpsConnector.parse(delivery, self.config()):
                 assert isinstance(signal, CodeHint)
                 refs.append(signal.ref)
         return set(self.connector().fetch_code(refs))

@@ -238,3 +238,18 @@ def test_what_azure_could_not_deliver_is_in_its_log(azure: Bench):
     assert azure.heard([one.delivery for one in missed if one.delivery]) == azure.heard(azure.told())
     with pytest.raises(NotFound):
         connector.redeliver(missed[0])
+
+
+def test_a_hint_of_what_is_not_followed_asks_nothing(azure: Bench):
+    azure.story()
+    repo = azure.repository().external_id
+    connector = azure.connector(events=["push"])
+    azure.sandbox.calls.reset()
+    refs = [CodeRef(repo, RefKind.CHANGE, "1"), CodeRef("", RefKind.RUN, "Apex/1")]
+    assert connector.fetch_code(refs) == []
+    assert azure.sandbox.calls.records() == []
+
+
+def test_a_disabled_repository_has_nothing_more_to_tell(azure: Bench):
+    azure.host.archive(azure.ann, API)
+    assert list(azure.connector().code_events(azure.repository(), {"runs": {"since": None}})) == []
