@@ -167,6 +167,7 @@ class BitbucketSandbox(CodeSandbox):
         size = ask.number("pagelen", USUAL_PAGE)
         if not 1 <= size <= most:
             raise VendorError(400, f"Invalid pagelen: it must be from 1 to {most}.")
+        size = min(size, self.settings.page_limit or size)  # what is told has to be what is given: clients count by it
         name = "page" if counts else "ctx"
         number = ask.number(name, 1)
         page = self.page(ask, lambda most: by_number(rows, number, most), size, here=number + 1)

@@ -136,6 +136,12 @@ def test_pages_are_followed_by_a_link_that_counts_only_where_bitbucket_counts(bi
     assert (listed["size"], listed["page"], "page=2" in listed["next"]) == (2, 1, True)
 
 
+def test_a_page_says_how_many_rows_it_has_at_most_as_clients_count_by_that(bitbucket: Bitbucket) -> None:
+    bitbucket.sandbox.settings.page_limit = 1
+    listed = bitbucket.get("/2.0/repositories/" + WORKSPACE, pagelen=100)
+    assert (len(listed["values"]), listed["pagelen"], listed["size"]) == (1, 1, 2)
+
+
 def test_the_listing_of_pipelines_forgets_its_link(bitbucket: Bitbucket) -> None:
     for _ in range(3):
         bitbucket.host.run(bitbucket.ann, API, "build")
