@@ -21,6 +21,7 @@ SIDES = {  # one line a vendor
 
 CODE_SIDES = {  # one line a vendor
     "azure_devops": "simulation.azuredevopsside:AzureDevOpsSide",
+    "bitbucket": "simulation.bitbucketside:BitbucketSide",
 }
 
 ENTRY_POINTS = "turnbuckle.sandboxes"
