@@ -23,6 +23,7 @@ class AzureDevOpsSide(CodeSide):
     sandbox_class = AzureDevOpsSandbox
     token_field = "personal_access_token"
     fixtures = Path(connectors.azure_devops.__file__).with_name("fixtures")
+    tells_not = frozenset({"code.release"})
     has_not = frozenset({"release", "rerun"})
 
     def config(self) -> dict[str, Any]:

@@ -226,16 +226,14 @@ class AzureDevOpsSandbox(CodeSandbox, AzureSandbox):
     # --- pages --------------------------------------------------------------------------------------
 
     def _turn(self, ask: Ask, rows: Sequence[Any], top: str, skip: str) -> Sequence[Any]:
+        """As many as are asked for: a shorter page is how Azure says that it is the last."""
         start = ask.number(skip, 0)
-        size = self._size(ask, top)
-        return rows[start : start + size]
-
-    def _size(self, ask: Ask, top: str) -> int:
-        return min(ask.number(top, 100), self.settings.page_limit or 1000)
+        return rows[start : start + ask.number(top, 100)]
 
     def _continued(self, ask: Ask, rows: list[Any], top: str, *, newest_first: bool = False) -> Reply:
         """A page by token: the number of rows before it, or, where new rows come first, of those behind it."""
-        size, given = self._size(ask, top), ask.call.query.get("continuationToken")
+        size = min(ask.number(top, 100), self.settings.page_limit or 1000)
+        given = ask.call.query.get("continuationToken")
         behind = len(rows) - int(given) if given and newest_first else None
         start = behind if behind is not None else int(given or 0)
         end = start + size
