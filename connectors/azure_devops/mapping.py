@@ -68,9 +68,9 @@ RESULTS = {
     "canceled": RunState.CANCELLED,
     "abandoned": RunState.CANCELLED,
 }
-"""Of builds and of the jobs that deploy. A skipped job deployed nothing."""
+"""Of builds and of the jobs that deploy."""
 
-WORST_FIRST = (RunState.FAILED, RunState.CANCELLED, RunState.RUNNING, RunState.SUCCESS)
+WORST_FIRST = (RunState.FAILED, RunState.CANCELLED, RunState.SUCCESS)
 
 BOT = re.compile(r"\bBuild Service \(|\[bot\]$", re.IGNORECASE)
 """The accounts pipelines act as; Azure does not mark them."""
@@ -252,20 +252,22 @@ def deployments_of_run(repo: Repository, build: Build, pipeline: str) -> Iterato
 def deployment_events(
     repo: Repository, project: str, environment: Environment, jobs: Sequence[Record], build: Build
 ) -> Iterator[CodeEvent]:
-    """What the jobs of one stage deployed to an environment: one deployment, as good as its worst job."""
+    """What the jobs of one stage deployed to an environment: one deployment, over when all of them are, and then as
+    good as its worst job. A skipped job deployed nothing."""
     first = jobs[0]
-    states = [RESULTS.get(job.result) if job.result else RunState.RUNNING for job in jobs]
-    told = [state for state in states if state is not None]
-    if not told:
+    ends = {state for job in jobs if job.result and (state := RESULTS.get(job.result))}
+    is_over = all(job.result for job in jobs)
+    if is_over and not ends:
         return
     id_ = f"env:{project}:{environment.id}:{first.owner.id}:{first.stage_name}:{first.stage_attempt}"
     created = min(moment(job.queue_time) for job in jobs)
     by = person(build.requested_for) if build.requested_for else None
     branch = _short(build.source_branch)
     yield CodeEvent(repo.id, created, Deployed(id_, build.source_version, branch, environment.name, by))
-    state = next(state for state in WORST_FIRST if state in told)
     started = min((when for job in jobs if (when := at(job.start_time))), default=None)
     finished = max((when for job in jobs if (when := at(job.finish_time))), default=None)
+    begun = RunState.RUNNING if started or ends else RunState.QUEUED
+    state = next(state for state in WORST_FIRST if state in ends) if is_over else begun
     yield _moved(repo, id_, state, created, started, finished)
 
 

@@ -67,14 +67,14 @@ class Reader:
     # --- changes ------------------------------------------------------------------------------------
 
     def _changes(self, repo: Repository, part: Part) -> Iterator[Read]:
-        """`since`: all before is known. Within a reading `until` is its end, and `stage`, `skip` where it is. `active`:
-        how the active ones looked."""
+        """`since`: all before is known. Within a reading `until` is when it began, and `stage`, `skip` where it is.
+        `active`: how the active ones looked. What comes meanwhile is in front, and read as well."""
         since, until = part.get("since"), part.get("until") or iso_ms(self.now())
         stages = ("created",) if since is None else ("created", "closed")
         begun = part.get("stage", "created")
         for stage in stages[stages.index(begun) :]:
             skip = part.get("skip", 0) if stage == begun else 0
-            search = {"status": "all", "queryTimeRangeType": stage, "minTime": self._start(since), "maxTime": until}
+            search = {"status": "all", "queryTimeRangeType": stage, "minTime": self._start(since)}
             for page in self.client.pulls(repo, search, skip):
                 skip += len(page)
                 here = {**part, "until": until, "stage": stage, "skip": skip}
@@ -103,9 +103,9 @@ class Reader:
     # --- pushes and commits -------------------------------------------------------------------------
 
     def _pushes(self, repo: Repository, part: Part) -> Iterator[Read]:
-        """`since`: all before is known. Within a reading `until` is its end and `skip` where it is."""
+        """`since`: all before is known. Within a reading `until` is when it began and `skip` where it is."""
         until, skip = part.get("until") or iso_ms(self.now()), part.get("skip", 0)
-        search = {"fromDate": self._start(part.get("since")), "toDate": until}
+        search = {"fromDate": self._start(part.get("since"))}
         for page in self.client.pushes(repo, search, skip):
             skip += len(page)
             events = [event for push in page for event in mapping.push_events(repo, push)]
@@ -177,7 +177,7 @@ class Reader:
         self, repo: Repository, environment: Environment, known: dict[str, int], place: Part
     ) -> Iterator[Read]:
         """What was deployed to an environment, the youngest first, down to what is known. `place` holds the token of a
-        page, the newest record, and the oldest that runs.
+        page, the newest record, and the oldest of a run that goes on: its stages are read whole again.
 
         A stage's jobs may lie on two pages: those of a page's last run wait for the next, and a reading that is resumed
         there begins with the page they began on.
@@ -189,8 +189,9 @@ class Reader:
             page, following = self._records(repo, environment, token)
             fresh = [job for job in page if job.id > floor and moment(job.queue_time) >= oldest]
             newest = max([newest, *(job.id for job in fresh)])
-            running = min([*(job.id for job in fresh if not job.result), *([running] if running else [])], default=None)
             jobs, is_last = waiting + fresh, following is None or len(fresh) < len(page)
+            going = {job.owner.id for job in jobs if not job.result}
+            running = min([*(j.id for j in jobs if j.owner.id in going), *([running] if running else [])], default=None)
             waiting = [] if is_last else [job for job in jobs if job.owner.id == jobs[-1].owner.id]
             held = {job.id for job in waiting}
             events = self.deployments(repo, environment, [job for job in jobs if job.id not in held])

@@ -42,6 +42,11 @@ def build(**more: Any) -> Build:
     return msgspec.convert({**given, "definition": {"name": "build"}}, Build)
 
 
+def job(number: int, **more: Any) -> Record:
+    owner: Any = build()  # has an id, too
+    return Record(number, 1, owner, "2026-04-01T12:00:00Z", "Deploy", **more)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -123,14 +128,23 @@ def test_every_state_of_a_build_has_a_word(status: str, result: str | None, stat
         (["succeeded", "failed"], "failed"),
         (["succeeded", "canceled"], "cancelled"),
         (["succeeded", None], "running"),
+        (["failed", None], "running"),
+        ([None], "queued"),
         (["succeeded", "skipped"], "success"),
         (["skipped"], None),
     ],
 )
 def test_a_stage_is_as_good_as_its_worst_job(results: list[str | None], state: str | None):
-    jobs = [
-        Record(n, 1, build(), "2026-04-01T12:00:00Z", "Deploy", 1, result)  # type: ignore[arg-type]  # has an id, too
-        for n, result in enumerate(results)
-    ]
+    jobs = [job(n, result=result) for n, result in enumerate(results)]
     events = list(mapping.deployment_events(REPO, "p1", Environment(1, "production"), jobs, build()))
     assert [event.what.state for event in events[1:]] == ([state] if state else [])
+
+
+def test_a_stage_that_runs_bears_the_same_times_however_far_its_jobs_are():
+    first = job(1, start_time="2026-04-01T12:01:00Z")
+    told = [
+        list(mapping.deployment_events(REPO, "p1", Environment(1, "production"), [first, second], build()))
+        for second in (job(2), job(2, start_time="2026-04-01T12:05:00Z"))
+    ]
+    assert told[0] == told[1]
+    assert (told[0][1].what.state, told[0][1].at) == ("running", datetime(2026, 4, 1, 12, 1, tzinfo=UTC))

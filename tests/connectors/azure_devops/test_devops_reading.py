@@ -123,6 +123,18 @@ def test_a_stage_is_as_good_as_its_worst_state_and_counts_once(azure: Bench):
     assert moved[0].started_at is not None
 
 
+def test_a_stage_that_ended_after_the_last_reading_is_read_with_all_its_jobs(azure: Bench):
+    run = azure.host.run(azure.ann, API, "build")
+    first, second = (azure.host.deploy(azure.ann, API, "production", run=run.id) for _ in range(2))
+    azure.host.move_deployment(azure.ann, API, first.id, "failed")
+    azure.clock.advance(3600)
+    events, cursor = azure.read()
+    assert [event.what.state for event in events if isinstance(event.what, DeploymentMoved)] == ["running"]
+    azure.host.move_deployment(azure.ann, API, second.id, "success")
+    events, _ = azure.read(cursor)
+    assert [event.what.state for event in events if isinstance(event.what, DeploymentMoved)] == ["failed"]
+
+
 def test_the_runs_of_one_pipeline_can_be_the_deployments(azure: Bench):
     azure.story()
     events, _ = azure.read(deployment_source="pipeline:build")
@@ -172,6 +184,14 @@ def test_an_increment_brings_what_happened_since_and_little_else(azure: Bench):
     since, _ = azure.read(cursor)
     assert before | since == azure.read()[0]
     assert len(since) < 120
+
+
+def test_what_happened_by_a_clock_ahead_of_ours_is_read_at_once(azure: Bench):
+    for title in ("One", "Two", "Three"):
+        azure.host.push(azure.ann, API, "main", title)
+    last = azure.host.repo(API).pushes[-1]
+    assert last.at > azure.clock.now()
+    assert last.after in [event.what.after for event in azure.read()[0] if isinstance(event.what, Pushed)]
 
 
 def test_a_vote_on_an_open_change_is_found_by_the_next_increment(azure: Bench):
