@@ -7,7 +7,7 @@ has; so each carries a digest of it, by which one that needs nothing is known.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -82,14 +82,11 @@ class _Notifications(msgspec.Struct):
 
 
 class ServiceHooks:
-    """The subscriptions of one integration: each event of each project, of one publisher (`tfs`: repositories, builds
-    and work items)."""
+    """The subscriptions of one integration: each event of each project. `events`: event -> its publisher (`tfs`:
+    repositories, builds and work items)."""
 
-    def __init__(
-        self, client: AzureClient, projects: Sequence[str], events: Sequence[str], publisher: str = "tfs"
-    ) -> None:
-        self._client = client
-        self._projects, self._events, self._publisher = projects, events, publisher
+    def __init__(self, client: AzureClient, projects: Sequence[str], events: Mapping[str, str]) -> None:
+        self._client, self._projects, self._events = client, projects, events
 
     def subscribe(self, url: str, secret: SecretStr) -> Subscription:
         """One for each place. What is registered for this address already is enabled and given the secret; what listens
@@ -159,8 +156,11 @@ class ServiceHooks:
         return [(self._client.project(name).id, event) for name in self._projects for event in self._events]
 
     def _all(self) -> list[Hook]:
-        params = {"publisherId": self._publisher, "consumerId": "webHooks"}
-        return self._client.call("GET", _PATH, params=params).decode(_Hooks).value
+        found: list[Hook] = []
+        for publisher in dict.fromkeys(self._events.values()):
+            params = {"publisherId": publisher, "consumerId": "webHooks"}
+            found += self._client.call("GET", _PATH, params=params).decode(_Hooks).value
+        return found
 
     def _is_well(self, hook: Hook, url: str) -> bool:
         return hook.status == ENABLED and hook.consumer_inputs.get("url") == url
@@ -173,7 +173,7 @@ class ServiceHooks:
         passwords to nobody."""
         project, event = place
         return {
-            "publisherId": self._publisher,
+            "publisherId": self._events[event],
             "eventType": event,
             "resourceVersion": RESOURCE_VERSIONS.get(event, "1.0"),
             "consumerId": "webHooks",

@@ -52,7 +52,8 @@ class AzureBoardsConnector(Writer, Subscribed):
         self.now = context.now
         self._areas = sorted({project.external for project in self._config.projects})
         self._mine = wiql.items(self._areas, self._config.work_item_types)
-        self.hooks = ServiceHooks(self._client, sorted(set(map(_project, self._areas))), webhook.SUBSCRIBED)
+        events = dict.fromkeys(webhook.SUBSCRIBED, "tfs")
+        self.hooks = ServiceHooks(self._client, sorted(set(map(_project, self._areas))), events)
 
     def check(self) -> Account:
         """Whose credentials they are. Raises AuthFailed, ConsentPending, Forbidden, RateLimited, Transient."""

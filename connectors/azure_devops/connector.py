@@ -2,66 +2,41 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import Any, ClassVar
+from contextlib import suppress
+from typing import ClassVar
 
-from pydantic import SecretStr
-
+from connectors import contract as c
 from connectors.azure_devops import mapping, webhook
 from connectors.azure_devops.client import ReposClient, Repository
 from connectors.azure_devops.config import AzureDevOpsConfig
 from connectors.azure_devops.manifest import MANIFEST
 from connectors.azure_devops.reading import Reader, is_of
-from connectors.azure_subscriptions import ServiceHooks
-from connectors.contract import (
-    Account,
-    CodeEvent,
-    CodeKind,
-    CodePage,
-    CodeRef,
-    Context,
-    Cursor,
-    Manifest,
-    Missed,
-    NotFound,
-    RawDelivery,
-    RefKind,
-    RemoteRepository,
-    Reply,
-    Secrets,
-    Signal,
-    Subscription,
-    Verified,
-)
+from connectors.azure_subscriptions import ServiceHooks, Subscribed
 
 
-class AzureDevOpsConnector:
+class AzureDevOpsConnector(Subscribed):
     """Azure DevOps, for one integration."""
 
-    manifest: ClassVar[Manifest] = MANIFEST
+    manifest: ClassVar[c.Manifest] = MANIFEST
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: c.Context) -> None:
         self._config: AzureDevOpsConfig = context.config
-        self._now = context.now
+        self.now = context.now
         self._client = ReposClient(context, self._config.organization)
         web = f"{context.endpoints['api'].rstrip('/')}/{self._config.organization}"
         self._reader = Reader(self._client, self._config, web, context.http.vendor_now)
         self._repositories: dict[str, Repository] | None = None
-        self._hooks = [
-            ServiceHooks(self._client, self._config.projects, events, publisher)
-            for publisher, events in _subscribed(self._config).items()
-        ]
+        self.hooks = ServiceHooks(self._client, self._config.projects, webhook.wanted(self._config))
 
-    def check(self) -> Account:
+    def check(self) -> c.Account:
         """Whose credentials they are. Raises AuthFailed, ConsentPending, Forbidden, RateLimited, Transient."""
         me = self._client.me()
-        return Account(f"{self._config.organization.lower()}/{me.id}", me.provider_display_name or me.id)
+        return c.Account(f"{self._config.organization.lower()}/{me.id}", me.provider_display_name or me.id)
 
     # --- CodeSource ---------------------------------------------------------------------------------
 
-    def repositories(self) -> Iterator[Sequence[RemoteRepository]]:
+    def repositories(self) -> Iterator[Sequence[c.RemoteRepository]]:
         """Those of each project. A disabled one answers no call: it counts as archived."""
         self._repositories = None
         yield [mapping.repository(repo) for repo in self._known().values()]
@@ -76,10 +51,10 @@ class AzureDevOpsConnector:
 
     def _repository(self, id_: str) -> Repository:
         if id_ not in self._known():
-            raise NotFound("The repository is in none of the projects any more, or hidden from the account.")
+            raise c.NotFound("The repository is in none of the projects any more, or hidden from the account.")
         return self._known()[id_]
 
-    def code_events(self, repository: RemoteRepository, cursor: Cursor | None) -> Iterator[CodePage]:
+    def code_events(self, repository: c.RemoteRepository, cursor: c.Cursor | None) -> Iterator[c.CodePage]:
         """By one reader after the other; see `reading`. The cursor holds a part for each."""
         repo, state = self._repository(repository.external_id), dict(cursor or {})
         if repo.is_disabled:
@@ -87,26 +62,24 @@ class AzureDevOpsConnector:
         for name, read in self._reader.readers().items():
             for events, part, done in read(repo, state.get(name, {})):
                 state = {**state, name: part}
-                yield CodePage(events, state, done)
+                yield c.CodePage(events, state, done)
 
-    def fetch_code(self, refs: Sequence[CodeRef]) -> Sequence[CodeEvent]:
+    def fetch_code(self, refs: Sequence[c.CodeRef]) -> Sequence[c.CodeEvent]:
         """Freshly read, each in a call or three; what is gone says nothing."""
-        events: list[CodeEvent] = []
+        events: list[c.CodeEvent] = []
         kinds = self._config.kinds()
         for ref in dict.fromkeys(refs):
-            if not TOLD_OF[ref.kind] & kinds:
-                continue
-            try:
-                events += _FETCHED[ref.kind](self, ref)
-            except NotFound:
-                continue
+            may_tell, fetch = _FETCHED[ref.kind]
+            if may_tell & kinds:
+                with suppress(c.NotFound):
+                    events += fetch(self, ref)
         return events
 
-    def _fetch_change(self, ref: CodeRef) -> Sequence[CodeEvent]:
+    def _fetch_change(self, ref: c.CodeRef) -> Sequence[c.CodeEvent]:
         repo = self._repository(ref.repository)
         return list(self._reader.change(repo, self._client.pull(repo, ref.id)))
 
-    def _fetch_push(self, ref: CodeRef) -> Sequence[CodeEvent]:
+    def _fetch_push(self, ref: c.CodeRef) -> Sequence[c.CodeEvent]:
         """What was moved, and the commits that came to the default branch by it."""
         repo = self._repository(ref.repository)
         push = self._client.push(repo, ref.id)
@@ -115,7 +88,7 @@ class AzureDevOpsConnector:
             events += [mapping.commit_event(repo, one) for one in self._client.push_commits(repo, push.push_id)]
         return events
 
-    def _fetch_run(self, ref: CodeRef) -> Sequence[CodeEvent]:
+    def _fetch_run(self, ref: c.CodeRef) -> Sequence[c.CodeEvent]:
         """A run of one of the repositories, and what it deployed."""
         project, _, number = ref.id.partition("/")
         build = self._client.build(project, number)
@@ -127,66 +100,12 @@ class AzureDevOpsConnector:
             events += self._reader.deployed_by(repo, build)
         return events
 
-    # --- webhooks -----------------------------------------------------------------------------------
-
-    @staticmethod
-    def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
-        """See `azure_hooks.verify`."""
-        return webhook.verify(delivery, secrets)
-
-    @staticmethod
-    def parse(delivery: RawDelivery, config: Any) -> Sequence[Signal]:
-        """See `webhook.parse`."""
-        return webhook.parse(delivery, config)
-
-    @staticmethod
-    def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
-        """Azure has none."""
-        return webhook.handshake(delivery, secrets)
-
-    def subscribe(self, url: str, secret: SecretStr) -> Subscription:
-        """One for each event of each project; what is registered for the address is adopted."""
-        made = [hooks.subscribe(url, secret) for hooks in self._hooks]
-        return Subscription(tuple(id_ for one in made for id_ in one.external_ids))
-
-    def renew(self, subscription: Subscription, url: str) -> Subscription | None:
-        """None when Azure lost or disabled one of them."""
-        return subscription if all(hooks.renew(subscription, url) for hooks in self._hooks) else None
-
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """Remove them."""
-        self._hooks[0].unsubscribe(subscription)
-
-    def missed(self, since: datetime) -> Iterator[Sequence[Missed]]:
-        """What Azure could not deliver since then."""
-        for hooks in self._hooks:
-            yield from hooks.missed(since, self._now())
-
-    def redeliver(self, missed: Missed) -> None:
-        """Azure's log holds all it can tell, and sends nothing again."""
-        raise NotFound(f"Azure does not have the delivery {missed.ref} any more.")
+    parse = staticmethod(webhook.parse)
 
 
 _FETCHED = {
-    RefKind.CHANGE: AzureDevOpsConnector._fetch_change,
-    RefKind.PUSH: AzureDevOpsConnector._fetch_push,
-    RefKind.RUN: AzureDevOpsConnector._fetch_run,
+    c.RefKind.CHANGE: ({c.CodeKind.PULL_REQUEST}, AzureDevOpsConnector._fetch_change),
+    c.RefKind.PUSH: ({c.CodeKind.PUSH}, AzureDevOpsConnector._fetch_push),
+    c.RefKind.RUN: ({c.CodeKind.PIPELINE, c.CodeKind.DEPLOYMENT}, AzureDevOpsConnector._fetch_run),
 }
-
-
-TOLD_OF = {
-    RefKind.CHANGE: {CodeKind.PULL_REQUEST},
-    RefKind.PUSH: {CodeKind.PUSH},
-    RefKind.RUN: {CodeKind.PIPELINE, CodeKind.DEPLOYMENT},
-}
-"""What can be asked for -> what that would tell of."""
-
-
-def _subscribed(config: AzureDevOpsConfig) -> dict[str, list[str]]:
-    """Publisher -> the events that tell of what is followed."""
-    wanted: dict[str, list[str]] = defaultdict(list)
-    for kind, publishers in webhook.EVENTS.items():
-        for publisher, events in publishers.items():
-            if kind in config.kinds():
-                wanted[publisher] += [event for event in events if event not in wanted[publisher]]
-    return dict(wanted) or {"tfs": ["git.push"]}
+"""What can be asked for -> what that may tell of, and how it is asked for."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from connectors import contract as c
 from connectors.azure_devops import mapping
 from connectors.azure_devops.client import BUILDS, Build, Environment, Pull, Record, ReposClient, Repository
 from connectors.azure_devops.config import AzureDevOpsConfig
-from connectors.contract import CodeEvent, CodeKind, NotFound, Rejected
 from connectors.times import iso_ms, moment
 
 OVERLAP = timedelta(minutes=15)
@@ -35,7 +35,7 @@ Part = dict[str, Any]
 class Read(NamedTuple):
     """Events, where their reader stands after them, and how many rows it has read since it began."""
 
-    events: list[CodeEvent]
+    events: list[c.CodeEvent]
     part: Part
     done: int | None = None
 
@@ -52,16 +52,16 @@ class Reader:
     def readers(self) -> Mapping[str, Callable[[Repository, Part], Iterator[Read]]]:
         """Those for what the config follows, by the name of their part of the cursor."""
         kinds = self.config.kinds()
-        wanted: dict[str, tuple[CodeKind, Callable[[Repository, Part], Iterator[Read]]]] = {
-            "changes": (CodeKind.PULL_REQUEST, self._changes),
-            "pushes": (CodeKind.PUSH, self._pushes),
-            "commits": (CodeKind.PUSH, self._commits),
-            "runs": (CodeKind.PIPELINE, self._runs),
+        wanted: dict[str, tuple[c.CodeKind, Callable[[Repository, Part], Iterator[Read]]]] = {
+            "changes": (c.CodeKind.PULL_REQUEST, self._changes),
+            "pushes": (c.CodeKind.PUSH, self._pushes),
+            "commits": (c.CodeKind.PUSH, self._commits),
+            "runs": (c.CodeKind.PIPELINE, self._runs),
         }
         if self.config.deploying_pipeline() is None:
-            wanted["deployments"] = (CodeKind.DEPLOYMENT, self._deployments)
-        elif CodeKind.PIPELINE not in kinds:
-            wanted["runs"] = (CodeKind.DEPLOYMENT, self._runs)
+            wanted["deployments"] = (c.CodeKind.DEPLOYMENT, self._deployments)
+        elif c.CodeKind.PIPELINE not in kinds:
+            wanted["runs"] = (c.CodeKind.DEPLOYMENT, self._runs)
         return {name: reader for name, (kind, reader) in wanted.items() if kind in kinds}
 
     # --- changes ------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class Reader:
     def _active(self, repo: Repository, known: Mapping[str, str], until: str) -> Read:
         """The active ones that do not look as they did. A comment does not show; it is found when the change ends."""
         looks: dict[str, str] = {}
-        events: list[CodeEvent] = []
+        events: list[c.CodeEvent] = []
         for page in self.client.pulls(repo, {"status": "active"}):
             for pull in page:
                 number, look = str(pull.pull_request_id), _look(pull)
@@ -93,7 +93,7 @@ class Reader:
                     events += self.change(repo, pull)
         return Read(events, {"since": until, "active": looks})
 
-    def change(self, repo: Repository, pull: Pull) -> Iterator[CodeEvent]:
+    def change(self, repo: Repository, pull: Pull) -> Iterator[c.CodeEvent]:
         """All that happened to a pull request: one call, and one more for a completed one."""
         threads = self.client.threads(repo, pull.pull_request_id)
         is_done = pull.status == "completed"
@@ -145,15 +145,15 @@ class Reader:
             for page in self.client.builds(repo.project.id, {**mine, "statusFilter": status}):
                 yield Read(self.runs(repo, page), {"since": since}, done)
 
-    def runs(self, repo: Repository, builds: Sequence[Build]) -> list[CodeEvent]:
+    def runs(self, repo: Repository, builds: Sequence[Build]) -> list[c.CodeEvent]:
         """What builds say, as runs and, those of the deploying pipeline, as deployments."""
         kinds, deploying = self.config.kinds(), self.config.deploying_pipeline()
-        events: list[CodeEvent] = []
+        events: list[c.CodeEvent] = []
         for build in builds:
             url = f"{self.web}/{repo.project.id}/_build/results?buildId={build.id}"
-            run = mapping.run_event(repo, build, url) if CodeKind.PIPELINE in kinds else None
+            run = mapping.run_event(repo, build, url) if c.CodeKind.PIPELINE in kinds else None
             events += [run] if run else []
-            if CodeKind.DEPLOYMENT in kinds and build.definition.name == deploying:
+            if c.CodeKind.DEPLOYMENT in kinds and build.definition.name == deploying:
                 events += mapping.deployments_of_run(repo, build, deploying)
         return events
 
@@ -170,7 +170,7 @@ class Reader:
         """A project whose pipelines are turned off has none."""
         try:
             yield from self.client.environments(repo.project.id)
-        except NotFound:
+        except c.NotFound:
             return
 
     def _environment(
@@ -209,12 +209,12 @@ class Reader:
         """A page; the first one for a token that has grown too old."""
         try:
             return self.client.records(repo.project.id, environment.id, token)
-        except Rejected:
+        except c.Rejected:
             if token is None:
                 raise
             return self.client.records(repo.project.id, environment.id, None)
 
-    def deployments(self, repo: Repository, environment: Environment, jobs: Sequence[Record]) -> list[CodeEvent]:
+    def deployments(self, repo: Repository, environment: Environment, jobs: Sequence[Record]) -> list[c.CodeEvent]:
         """What jobs deployed of this repository: all of a stage's attempt are one deployment."""
         stages: dict[tuple[int, str, int], list[Record]] = {}
         for job in jobs:
@@ -236,9 +236,9 @@ class Reader:
                 found |= {build.id: build for build in page if is_of(build, repo)}
         return found
 
-    def deployed_by(self, repo: Repository, build: Build) -> list[CodeEvent]:
+    def deployed_by(self, repo: Repository, build: Build) -> list[c.CodeEvent]:
         """What one run deployed to environments: looked for on the newest page of each."""
-        found: list[CodeEvent] = []
+        found: list[c.CodeEvent] = []
         for environment in self._environments(repo):
             page, _ = self.client.records(repo.project.id, environment.id, None)
             found += self.deployments(repo, environment, [job for job in page if job.owner.id == build.id])

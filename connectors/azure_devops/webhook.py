@@ -5,52 +5,21 @@ Nothing is signed, and `git.pullrequest.merged` only means that a merge was trie
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from connectors.azure_devops.config import AzureDevOpsConfig
-from connectors.azure_hooks import WEBHOOKS, handshake, verify
 from connectors.contract import BadPayload, CodeHint, CodeKind, CodeRef, Ignored, RawDelivery, RefKind, Signal
 
-__all__ = ["EVENTS", "WEBHOOKS", "handshake", "parse", "verify"]
 
-COMMENT = "ms.vss-code.git-pullrequest-comment-event"
-RUN = "ms.vss-pipelines.run-state-changed-event"
-
-PULLS = ("git.pullrequest.created", "git.pullrequest.updated", "git.pullrequest.merged")
-
-EVENTS: Mapping[CodeKind, Mapping[str, tuple[str, ...]]] = {
-    CodeKind.PUSH: {"tfs": ("git.push",)},
-    CodeKind.PULL_REQUEST: {"tfs": (*PULLS, COMMENT)},
-    CodeKind.PIPELINE: {"tfs": ("build.complete",), "pipelines": (RUN,)},
-    CodeKind.DEPLOYMENT: {"tfs": ("build.complete",)},
-}
-"""What is followed -> publisher -> its events. A deployment is part of a run, whose end tells of it."""
-
-
-KINDS: Mapping[str, frozenset[CodeKind]] = {
-    event: frozenset(
-        kind for kind, publishers in EVENTS.items() if any(event in events for events in publishers.values())
-    )
-    for publishers in EVENTS.values()
-    for events in publishers.values()
-    for event in events
-}
-"""Event -> what it may tell of."""
-
-
-class _Repository(msgspec.Struct):
-    id: str
+class _Id(msgspec.Struct):
+    id: str | int
 
 
 class _Pull(msgspec.Struct, rename="camel"):
     pull_request_id: int
-    repository: _Repository | None = None
-
-
-class _Run(msgspec.Struct):
-    id: int
+    repository: _Id | None = None
 
 
 class _Resource(msgspec.Struct, rename="camel"):
@@ -59,22 +28,17 @@ class _Resource(msgspec.Struct, rename="camel"):
     id: int | None = None
     push_id: int | None = None
     pull_request_id: int | None = None
-    repository: _Repository | None = None
+    repository: _Id | None = None
     pull_request: _Pull | None = None
-    run: _Run | None = None
-
-
-class _Project(msgspec.Struct):
-    id: str = ""
+    run: _Id | None = None
 
 
 class _Containers(msgspec.Struct):
-    project: _Project = msgspec.field(default_factory=_Project)
+    project: _Id | None = None
 
 
 class _Body(msgspec.Struct, rename="camel"):
-    event_type: str
-    resource: _Resource | None = None
+    resource: _Resource = msgspec.field(default_factory=_Resource)
     resource_containers: _Containers = msgspec.field(default_factory=_Containers)
 
 
@@ -82,41 +46,64 @@ class _Event(msgspec.Struct, rename="camel"):
     event_type: str
 
 
+Home = _Id | None
+Found = tuple[RefKind, Home, object]
+"""What a delivery leads to: its kind, its repository (of a run its project), and its number."""
+
+
+def _push(body: _Body) -> Found:
+    return RefKind.PUSH, body.resource.repository, body.resource.push_id
+
+
+def _pull(body: _Body) -> Found:
+    """A comment's resource holds its pull request; the others are one."""
+    pull = body.resource.pull_request or body.resource
+    return RefKind.CHANGE, pull.repository, pull.pull_request_id
+
+
+def _run(body: _Body) -> Found:
+    """Builds and runs have the same numbers, and do not say of which repository they are: only of which project."""
+    number = body.resource.run.id if body.resource.run else body.resource.id
+    return RefKind.RUN, body.resource_containers.project, number
+
+
+Row = tuple[str, frozenset[CodeKind], Callable[[_Body], Found]]
+
+_PULL: Row = ("tfs", frozenset({CodeKind.PULL_REQUEST}), _pull)
+
+EVENTS: Mapping[str, Row] = {
+    "git.push": ("tfs", frozenset({CodeKind.PUSH}), _push),
+    "git.pullrequest.created": _PULL,
+    "git.pullrequest.updated": _PULL,
+    "git.pullrequest.merged": _PULL,
+    "ms.vss-code.git-pullrequest-comment-event": _PULL,
+    "build.complete": ("tfs", frozenset({CodeKind.PIPELINE, CodeKind.DEPLOYMENT}), _run),
+    "ms.vss-pipelines.run-state-changed-event": ("pipelines", frozenset({CodeKind.PIPELINE}), _run),
+}
+"""Event -> its publisher, what it may tell of, and what to read again. A deployment is part of a run, whose end tells
+of it."""
+
+
+def wanted(config: AzureDevOpsConfig) -> Mapping[str, str]:
+    """The events that tell of what is followed -> their publishers; pushes where that is nothing."""
+    followed = config.kinds()
+    return {event: row[0] for event, row in EVENTS.items() if row[1] & followed} or {"git.push": "tfs"}
+
+
 def parse(delivery: RawDelivery, config: AzureDevOpsConfig) -> Sequence[Signal]:
     """What to read again, of what is followed. Raises BadPayload."""
     try:
         event = msgspec.json.decode(delivery.body, type=_Event).event_type
-        if event not in _REFERENCES:
+        if event not in EVENTS:
             return [Ignored("unsupported", event)]
-        if not KINDS[event] & config.kinds():
+        _, kinds, read = EVENTS[event]
+        if not kinds & config.kinds():
             return [Ignored("not_followed", event)]
-        body = msgspec.json.decode(delivery.body, type=_Body)
+        kind, home, number = read(msgspec.json.decode(delivery.body, type=_Body))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BadPayload(f"Azure's service hook has an unexpected shape: {error}") from None
-    reference = _REFERENCES[event](body, body.resource or _Resource())
-    if reference is None:
+    if home is None or number is None:
         raise BadPayload(f"Azure's {event} does not say what it is about")
-    return [CodeHint(reference)]
-
-
-def _push(body: _Body, resource: _Resource) -> CodeRef | None:
-    if resource.push_id is None or resource.repository is None:
-        return None
-    return CodeRef(resource.repository.id, RefKind.PUSH, str(resource.push_id))
-
-
-def _pull(body: _Body, resource: _Resource) -> CodeRef | None:
-    """A comment's resource holds its pull request; the others are one."""
-    inner = resource.pull_request
-    number = inner.pull_request_id if inner else resource.pull_request_id
-    home = inner.repository if inner else resource.repository
-    return CodeRef(home.id, RefKind.CHANGE, str(number)) if home and number is not None else None
-
-
-def _run(body: _Body, resource: _Resource) -> CodeRef | None:
-    """Builds and runs have the same numbers, and do not say of which repository they are: only of which project."""
-    number, project = resource.run.id if resource.run else resource.id, body.resource_containers.project.id
-    return CodeRef("", RefKind.RUN, f"{project}/{number}") if project and number is not None else None
-
-
-_REFERENCES = {"git.push": _push, **dict.fromkeys((*PULLS, COMMENT), _pull), "build.complete": _run, RUN: _run}
+    if kind is RefKind.RUN:
+        return [CodeHint(CodeRef("", kind, f"{home.id}/{number}"))]
+    return [CodeHint(CodeRef(str(home.id), kind, str(number)))]
