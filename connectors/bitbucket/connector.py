@@ -10,29 +10,13 @@ from typing import Any, ClassVar
 
 from pydantic import SecretStr
 
+from connectors import contract as c
 from connectors.bitbucket import mapping, webhook
 from connectors.bitbucket.client import BitbucketClient, home_of, hook_path, workspace_path
 from connectors.bitbucket.config import BitbucketConfig
 from connectors.bitbucket.manifest import MANIFEST
 from connectors.bitbucket.reading import Part, Reader
 from connectors.bitbucket.shapes import Deployment, Home
-from connectors.contract import (
-    Account,
-    CodeEvent,
-    CodeKind,
-    CodePage,
-    CodeRef,
-    Context,
-    Cursor,
-    Forbidden,
-    JsonObject,
-    Manifest,
-    NotFound,
-    RefKind,
-    Rejected,
-    RemoteRepository,
-    Subscription,
-)
 
 BELIEVED = timedelta(hours=3)
 """How long a webhook is believed to work without a look: one that fails for long may be turned off without a word. The
@@ -43,44 +27,44 @@ ADMIN_HINT = (
     "the scope webhook. Polling finds every change but pushes; lower poll_seconds if that is too late."
 )
 
-Stream = Callable[[RemoteRepository, JsonObject], Iterator[Part]]
+Stream = Callable[[c.RemoteRepository, c.JsonObject], Iterator[Part]]
 
 
 class BitbucketConnector:
     """Bitbucket Cloud, for one integration."""
 
-    manifest: ClassVar[Manifest] = MANIFEST
+    manifest: ClassVar[c.Manifest] = MANIFEST
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: c.Context) -> None:
         self._config: BitbucketConfig = context.config
         self._http = context.http
         self._client = BitbucketClient(context)
         self._reader = Reader(context, self._client)
         self._default: dict[str, str | None] = {}
 
-    def check(self) -> Account:
+    def check(self) -> c.Account:
         """Which workspace the credentials are for, by a look at one of its repositories: it is all they must be able
         to see. Raises AuthFailed, Forbidden, RateLimited, Transient."""
         try:
             home = self._any_repository()
-        except NotFound:
+        except c.NotFound:
             text = f"There is no workspace {self._config.workspace} at Bitbucket, or the credentials can't see it."
-            raise Forbidden(text) from None
+            raise c.Forbidden(text) from None
         workspace = home.workspace if home else None
         if workspace is None or workspace.uuid is None:
-            return Account(self._config.workspace.lower(), self._config.workspace)
-        return Account(workspace.uuid, self._config.workspace)
+            return c.Account(self._config.workspace.lower(), self._config.workspace)
+        return c.Account(workspace.uuid, self._config.workspace)
 
     def _any_repository(self) -> Home | None:
         """The first that is named: a repository's own token may see no other. Without one there, the first of all."""
         for name in self._config.repositories[:1]:
-            with suppress(NotFound):
+            with suppress(c.NotFound):
                 return self._client.repository(name)
         return next(iter(next(self._client.repositories(size=1)).values), None)
 
     # --- CodeSource ---------------------------------------------------------------------------------
 
-    def repositories(self) -> Iterator[Sequence[RemoteRepository]]:
+    def repositories(self) -> Iterator[Sequence[c.RemoteRepository]]:
         """Those that are named, one call each; else all that can be seen. Bitbucket has no archives."""
         if not self._config.repositories:
             for page in self._client.repositories():
@@ -88,66 +72,62 @@ class BitbucketConnector:
             return
         found = []
         for name in self._config.repositories:
-            try:
+            with suppress(c.NotFound):
                 found.append(mapping.repository(self._client.repository(name)))
-            except NotFound:
-                continue
         yield found
 
-    def code_events(self, repository: RemoteRepository, cursor: Cursor | None) -> Iterator[CodePage]:
+    def code_events(self, repository: c.RemoteRepository, cursor: c.Cursor | None) -> Iterator[c.CodePage]:
         """Changes, commits, runs and deployments, one after the other. The cursor holds the mark of each."""
-        marks: JsonObject = dict(cursor or {})
+        marks: c.JsonObject = dict(cursor or {})
         pages = 0
         for name, stream in self._streams():
             for part in self._read(stream, repository, marks.get(name, {})):
                 marks, pages = {**marks, name: part.mark}, pages + 1
-                yield CodePage(part.events, marks, part.done, part.total)
+                yield c.CodePage(part.events, marks, part.done, part.total)
         if not pages:
-            yield CodePage([], marks)
+            yield c.CodePage([], marks)
 
     def _streams(self) -> list[tuple[str, Stream]]:
         reader = self._reader
-        table: list[tuple[CodeKind, str, Stream]] = [
-            (CodeKind.PULL_REQUEST, "changes", reader.changes),
-            (CodeKind.PUSH, "commits", reader.commits),
-            (CodeKind.PIPELINE, "runs", reader.runs),
-            (CodeKind.DEPLOYMENT, "deployments", reader.deployments),
+        table: list[tuple[c.CodeKind, str, Stream]] = [
+            (c.CodeKind.PULL_REQUEST, "changes", reader.changes),
+            (c.CodeKind.PUSH, "commits", reader.commits),
+            (c.CodeKind.PIPELINE, "runs", reader.runs),
+            (c.CodeKind.DEPLOYMENT, "deployments", reader.deployments),
         ]
         return [(name, stream) for kind, name, stream in table if kind in self._config.kinds()]
 
-    def _read(self, stream: Stream, repository: RemoteRepository, mark: JsonObject) -> Iterator[Part]:
+    def _read(self, stream: Stream, repository: c.RemoteRepository, mark: c.JsonObject) -> Iterator[Part]:
         """A place that is not there any more (a commit after a force push, a page) is given up, and the stream read
         from its beginning the next time; so is a stream there is nothing of. Raises NotFound where the repository
         itself is gone."""
         try:
             yield from stream(repository, mark)
-        except (NotFound, Rejected) as error:
-            if isinstance(error, Rejected) and not mark.get("next"):
+        except (c.NotFound, c.Rejected) as error:
+            if isinstance(error, c.Rejected) and not mark.get("next"):
                 raise
             self._client.repository(repository.external_id)
             yield Part([], {})
 
-    def fetch_code(self, refs: Sequence[CodeRef]) -> Sequence[CodeEvent]:
+    def fetch_code(self, refs: Sequence[c.CodeRef]) -> Sequence[c.CodeEvent]:
         """All that happened to these. Deployments of a run are looked for among the last changed."""
         recent: dict[str, list[Deployment]] = {}
-        events: list[CodeEvent] = []
+        events: list[c.CodeEvent] = []
         for ref in refs:
-            try:
+            with suppress(c.NotFound):
                 events += self._fetch(ref, recent)
-            except NotFound:
-                continue
         return events
 
-    def _fetch(self, ref: CodeRef, recent: dict[str, list[Deployment]]) -> list[CodeEvent]:
+    def _fetch(self, ref: c.CodeRef, recent: dict[str, list[Deployment]]) -> list[c.CodeEvent]:
         home, reader = ref.repository, self._reader
-        if ref.kind is RefKind.CHANGE:
+        if ref.kind is c.RefKind.CHANGE:
             return reader.change(home, self._client.change(home, ref.id))
-        if ref.kind is RefKind.RUN:
+        if ref.kind is c.RefKind.RUN:
             return reader.run(home, self._client.pipeline(home, ref.id))
-        if ref.kind is RefKind.PUSH:
+        if ref.kind is c.RefKind.PUSH:
             branch, before, after = ref.id.split(":")
             return reader.pushed(home, before or None, after) if branch == self._default_branch(home) else []
-        if ref.kind is RefKind.DEPLOYMENT:
+        if ref.kind is c.RefKind.DEPLOYMENT:
             if home not in recent:
                 recent[home] = self._client.deployments(home).values
             rows = [row for row in recent[home] if row.release.name == f"#{ref.id}"]
@@ -166,12 +146,12 @@ class BitbucketConnector:
     parse = staticmethod(webhook.parse)
     handshake = staticmethod(webhook.handshake)
 
-    def subscribe(self, url: str, secret: SecretStr) -> Subscription:
+    def subscribe(self, url: str, secret: SecretStr) -> c.Subscription:
         """One webhook of the workspace; where the credentials may not make one, one of each repository. What is already
         registered for this address is taken over. A webhook is known by its path."""
         try:
             ids = [self._hook(workspace_path(self._config.workspace), "workspace", url, secret)]
-        except (Forbidden, NotFound):
+        except (c.Forbidden, c.NotFound):
             ids = self._repository_hooks(url, secret)
         return self._believed(ids)
 
@@ -181,10 +161,10 @@ class BitbucketConnector:
         for place in self._places():
             try:
                 ids.append(self._hook(place, "repository", url, secret))
-            except Forbidden as error:
+            except c.Forbidden as error:
                 refusal = error.text
         if not ids:
-            raise Forbidden(f"{ADMIN_HINT} Bitbucket said: {refusal}")
+            raise c.Forbidden(f"{ADMIN_HINT} Bitbucket said: {refusal}")
         return ids
 
     def _places(self) -> list[str]:
@@ -205,7 +185,7 @@ class BitbucketConnector:
             self._client.delete_hook(hook_path(place, double))
         return self._client.put_hook(place, known[0] if known else None, fields)
 
-    def renew(self, subscription: Subscription, url: str) -> Subscription | None:
+    def renew(self, subscription: c.Subscription, url: str) -> c.Subscription | None:
         """Looks whether all are there and on; of repositories that are gone they are forgotten. None where one is not,
         and where a repository was added that may have one: then they are registered, and a poll follows."""
         known = set(subscription.external_ids)
@@ -215,7 +195,7 @@ class BitbucketConnector:
         for place in [workspace] if ours else self._places():
             try:
                 hooks = self._client.hooks(place)
-            except Forbidden:
+            except c.Forbidden:
                 continue
             well = [hook_path(place, hook) for hook in hooks if hook.url == url and hook.active]
             if not known & set(well):
@@ -223,10 +203,10 @@ class BitbucketConnector:
             kept += sorted(known & set(well))
         return self._believed(kept) if kept else None
 
-    def _believed(self, ids: Sequence[str]) -> Subscription:
-        return Subscription(tuple(ids), self._http.vendor_now() + BELIEVED)
+    def _believed(self, ids: Sequence[str]) -> c.Subscription:
+        return c.Subscription(tuple(ids), self._http.vendor_now() + BELIEVED)
 
-    def unsubscribe(self, subscription: Subscription) -> None:
+    def unsubscribe(self, subscription: c.Subscription) -> None:
         """Remove them; one already gone is success."""
         for path in subscription.external_ids:
             self._client.delete_hook(path)

@@ -13,45 +13,16 @@ from datetime import datetime
 from email.utils import parseaddr
 from urllib.parse import quote
 
-from connectors.bitbucket.shapes import (
-    Account,
-    Change,
-    Comment,
-    Commit,
-    Deployment,
-    Home,
-    Pipeline,
-    Row,
-    RunState,
-    Said,
-    Target,
-    Update,
-)
-from connectors.contract import (
-    ChangeClosed,
-    ChangeMerged,
-    ChangeOpened,
-    ChangeReady,
-    CodeEvent,
-    Committed,
-    Deployed,
-    DeploymentMoved,
-    Happening,
-    Person,
-    PipelineRan,
-    RemoteRepository,
-    Reviewed,
-    ReviewState,
-)
-from connectors.contract import RunState as State
+from connectors import contract as c
+from connectors.bitbucket import shapes as bb
 from connectors.times import moment
 
 RESULTS = {
-    "SUCCESSFUL": State.SUCCESS,
-    "FAILED": State.FAILED,
-    "ERROR": State.FAILED,
-    "STOPPED": State.CANCELLED,
-    "EXPIRED": State.CANCELLED,
+    "SUCCESSFUL": c.RunState.SUCCESS,
+    "FAILED": c.RunState.FAILED,
+    "ERROR": c.RunState.FAILED,
+    "STOPPED": c.RunState.CANCELLED,
+    "EXPIRED": c.RunState.CANCELLED,
 }
 """How a pipeline, a step or a deployment ended; a word not known says nothing of success or failure."""
 
@@ -65,36 +36,36 @@ def when(text: str) -> datetime:
     return moment(text).replace(microsecond=0)
 
 
-def person(account: Account | None, email: str | None = None) -> Person:
+def person(account: bb.Account | None, email: str | None = None) -> c.Person:
     """Somebody; an account that is gone has no id."""
     if account is None:
-        return Person(None)
-    return Person(account.uuid, account.display_name, email, _is_bot(account.type, account.display_name))
+        return c.Person(None)
+    return c.Person(account.uuid, account.display_name, email, _is_bot(account.type, account.display_name))
 
 
 def _is_bot(type_: str, name: str) -> bool:
     return type_ == "app_user" or _BOT.search(name) is not None
 
 
-def repository(home: Home) -> RemoteRepository:
+def repository(home: bb.Home) -> c.RemoteRepository:
     """A repository as it is now. Bitbucket has no archives."""
     branch = home.mainbranch.name if home.mainbranch else None
-    return RemoteRepository(home.uuid, home.full_name, home.links.html.href, branch or None)
+    return c.RemoteRepository(home.uuid, home.full_name, home.links.html.href, branch or None)
 
 
 # --- commits ----------------------------------------------------------------------------------------
 
 
-def committed(repository: str, commit: Commit) -> CodeEvent:
+def committed(repository: str, commit: bb.Commit) -> c.CodeEvent:
     """A commit on the default branch. Bitbucket's one time of a commit is its author's."""
     at, author = when(commit.date), commit.author
     name, email = parseaddr(author.raw) if author else ("", "")
     if author and author.user:
         who = person(author.user, email or None)
     else:
-        who = Person(None, name, email or None, _is_bot("", name))
+        who = c.Person(None, name, email or None, _is_bot("", name))
     title = commit.message.strip().partition("\n")[0].rstrip()
-    return CodeEvent(repository, at, Committed(commit.hash, title, who, at))
+    return c.CodeEvent(repository, at, c.Committed(commit.hash, title, who, at))
 
 
 # --- changes ----------------------------------------------------------------------------------------
@@ -107,46 +78,45 @@ class Landing:
 
     merge_sha: str
     head_sha: str
-    commits: Sequence[Commit]
+    commits: Sequence[bb.Commit]
     additions: int | None
     deletions: int | None
     files: int | None
     committed: str | None = None
 
 
-def opened(repository: str, change: Change) -> CodeEvent:
+def opened(repository: str, change: bb.Change) -> c.CodeEvent:
     """That a change was opened."""
-    what = ChangeOpened(
-        str(change.id), change.title, change.links.html.href, person(change.author), change.source.branch.name
-    )
-    return CodeEvent(repository, when(change.created_on), what)
+    url, branch = change.links.html.href, change.source.branch.name
+    what = c.ChangeOpened(str(change.id), change.title, url, person(change.author), branch)
+    return c.CodeEvent(repository, when(change.created_on), what)
 
 
-def ready(repository: str, change: Change) -> CodeEvent:
+def ready(repository: str, change: bb.Change) -> c.CodeEvent:
     """That a change was ready for review when it was opened."""
-    return CodeEvent(repository, when(change.created_on), ChangeReady(str(change.id)))
+    return c.CodeEvent(repository, when(change.created_on), c.ChangeReady(str(change.id)))
 
 
-def of_change(repository: str, change: Change, rows: Sequence[Row]) -> list[CodeEvent]:
+def of_change(repository: str, change: bb.Change, rows: Sequence[bb.Row]) -> list[c.CodeEvent]:
     """All that happened to a change and its activity (newest first) tells, without the merge."""
     events = [opened(repository, change)]
     oldest_first = [row.update for row in reversed(rows) if row.update]
     at = _ready_at(change, oldest_first)
     if at is not None:
-        events.append(CodeEvent(repository, when(at), ChangeReady(str(change.id))))
+        events.append(c.CodeEvent(repository, when(at), c.ChangeReady(str(change.id))))
     for row in reversed(rows):
         events += reviews(repository, change, row)
     ended = _came_to(change.state, oldest_first) if change.state in CLOSED else None
     if ended is not None:
-        events.append(CodeEvent(repository, when(ended), ChangeClosed(str(change.id), when(ended))))
+        events.append(c.CodeEvent(repository, when(ended), c.ChangeClosed(str(change.id), when(ended))))
     return events
 
 
-def merged(repository: str, change: Change, rows: Sequence[Row], landing: Landing) -> CodeEvent:
+def merged(repository: str, change: bb.Change, rows: Sequence[bb.Row], landing: Landing) -> c.CodeEvent:
     """That a change was merged. Bitbucket tells the time in the activity alone; `updated_on` moves on with comments."""
     oldest_first = [row.update for row in reversed(rows) if row.update]
     by = change.closed_by or next((update.author for update in oldest_first if update.state == "MERGED"), None)
-    what = ChangeMerged(
+    what = c.ChangeMerged(
         number=str(change.id),
         merge_sha=landing.merge_sha,
         head_sha=landing.head_sha,
@@ -159,14 +129,14 @@ def merged(repository: str, change: Change, rows: Sequence[Row], landing: Landin
         commits=len(landing.commits) or None,
     )
     at = _came_to("MERGED", oldest_first) or landing.committed or change.updated_on
-    return CodeEvent(repository, when(at), what)
+    return c.CodeEvent(repository, when(at), what)
 
 
-def _came_to(state: str, oldest_first: Sequence[Update]) -> str | None:
+def _came_to(state: str, oldest_first: Sequence[bb.Update]) -> str | None:
     return next((update.date for update in oldest_first if update.state == state), None)
 
 
-def _ready_at(change: Change, oldest_first: Sequence[Update]) -> str | None:
+def _ready_at(change: bb.Change, oldest_first: Sequence[bb.Update]) -> str | None:
     """When it was no draft for the first time: at its beginning, unless it was opened as one."""
     told = [(update.date, *_draft(update)) for update in oldest_first]
     first = next(((was, is_) for _, was, is_ in told if is_ is not None), (None, change.draft))
@@ -176,7 +146,7 @@ def _ready_at(change: Change, oldest_first: Sequence[Update]) -> str | None:
     return next((date for date, _, is_ in told if is_ is False), None)
 
 
-def _draft(update: Update) -> tuple[bool | None, bool | None]:
+def _draft(update: bb.Update) -> tuple[bool | None, bool | None]:
     """Whether it was a draft before and after a step, where that is told."""
     changed = (update.changes or {}).get("draft")
     if isinstance(changed, dict) and isinstance(changed.get("new"), bool):
@@ -184,78 +154,63 @@ def _draft(update: Update) -> tuple[bool | None, bool | None]:
     return None, update.draft
 
 
-def reviews(repository: str, change: Change, row: Row, dismissed: bool = False) -> Iterator[CodeEvent]:
+def reviews(repository: str, change: bb.Change, row: bb.Row, dismissed: bool = False) -> Iterator[c.CodeEvent]:
     """What a row of the activity, or a webhook, tells of somebody's opinion. What the change's own author says is no
     review, and a review is known by who gave it when. A withdrawn one bears the time of the opinion."""
-    said = ((ReviewState.APPROVED, row.approval), (ReviewState.CHANGES_REQUESTED, row.changes_requested))
-    for state, opinion in (*said, (ReviewState.CHANGES_REQUESTED, row.changes_request)):
-        if opinion is not None and _is_others(change, opinion):
+    asked = row.changes_requested or row.changes_request
+    number, author = str(change.id), person(change.author).id
+    for state, opinion in ((c.ReviewState.APPROVED, row.approval), (c.ReviewState.CHANGES_REQUESTED, asked)):
+        if opinion is not None and (who := person(opinion.user)).id != author:
             at = when(opinion.date)
-            who = person(opinion.user)
-            id_ = f"{state}:{who.id}:{int(at.timestamp())}"
-            told = ReviewState.DISMISSED if dismissed else state
-            yield CodeEvent(repository, at, Reviewed(str(change.id), id_, who, told))
-    if row.comment is not None and not row.comment.pending and _is_others(change, row.comment):
-        id_, who = f"comment:{row.comment.id}", person(row.comment.user)
-        at = when(row.comment.created_on)
-        yield CodeEvent(repository, at, Reviewed(str(change.id), id_, who, ReviewState.COMMENTED))
-
-
-def _is_others(change: Change, opinion: Said | Comment) -> bool:
-    return person(opinion.user).id != person(change.author).id
+            told = c.ReviewState.DISMISSED if dismissed else state
+            yield c.CodeEvent(repository, at, c.Reviewed(number, f"{state}:{who.id}:{int(at.timestamp())}", who, told))
+    said = row.comment
+    if said is not None and not said.pending and (who := person(said.user)).id != author:
+        what = c.Reviewed(number, f"comment:{said.id}", who, c.ReviewState.COMMENTED)
+        yield c.CodeEvent(repository, when(said.created_on), what)
 
 
 # --- deployments and pipelines ----------------------------------------------------------------------
 
 
-def deployed(repository: str, deployment: Deployment, sha: str, state: State | None) -> list[CodeEvent]:
+def deployed(repository: str, deployment: bb.Deployment, sha: str, state: c.RunState | None) -> list[c.CodeEvent]:
     """What is known of a deployment: nothing before it has begun, as Bitbucket has one for each step that may deploy
     one day, and tells no time of it. `state` is how it ended, None while it runs."""
-    told = deployment.state
-    began, ended = told.started_on or told.start_date, told.completed_on or told.completion_date
+    now = deployment.state
+    began, ended = now.started_on or now.start_date, now.completed_on or now.completion_date
     first = began or ended
-    if first is None or told.name == "UNDEPLOYED":
+    if first is None or now.name == "UNDEPLOYED":
         return []
-    started = when(first)
-    kind = deployment.environment.environment_type
-    what: list[tuple[str, Happening]] = [
-        (
-            first,
-            Deployed(
-                deployment.uuid, sha, None, deployment.environment.name, None, kind.name.lower() if kind else None
-            ),
-        )
-    ]
-    if began:
-        what.append((began, DeploymentMoved(deployment.uuid, State.RUNNING, started)))
-    if state is not None and ended:
-        what.append((ended, DeploymentMoved(deployment.uuid, state, started)))
-    return [CodeEvent(repository, when(at), happening) for at, happening in what]
+    kind, place = deployment.environment.environment_type, deployment.environment.name
+    made = c.Deployed(deployment.uuid, sha, None, place, None, kind.name.lower() if kind else None)
+    moves = ((began, c.RunState.RUNNING), (ended, state))
+    told = [(at, c.DeploymentMoved(deployment.uuid, to, when(first))) for at, to in moves if at and to]
+    return [c.CodeEvent(repository, when(first), made), *(c.CodeEvent(repository, when(at), what) for at, what in told)]
 
 
-def ended_as(name: str | None) -> State:
+def ended_as(name: str | None) -> c.RunState:
     """A final state of ours for Bitbucket's word."""
-    return RESULTS.get(name or "", State.CANCELLED)
+    return RESULTS.get(name or "", c.RunState.CANCELLED)
 
 
-def run_state(state: RunState) -> State:
+def run_state(state: bb.RunState) -> c.RunState:
     """Where a pipeline is."""
     if state.name == "COMPLETED":
         return ended_as(state.result.name if state.result else None)
     if state.name == "PENDING":
-        return State.QUEUED
-    return State.WAITING if state.stage and state.stage.name == "PAUSED" else State.RUNNING
+        return c.RunState.QUEUED
+    return c.RunState.WAITING if state.stage and state.stage.name == "PAUSED" else c.RunState.RUNNING
 
 
-def ran(repository: str, web: str, workspace: str, run: Pipeline) -> list[CodeEvent]:
+def ran(repository: str, web: str, workspace: str, run: bb.Pipeline) -> list[c.CodeEvent]:
     """Where a run is; of one that has no commit (any more) nothing can be said. A run has one attempt."""
-    target = run.target or Target()
+    target = run.target or bb.Target()
     if target.commit is None:
         return []
     created, state = when(run.created_on), run_state(run.state)
     finished = when(run.completed_on) if run.completed_on and run.state.name == "COMPLETED" else None
     home = f"{web.rstrip('/')}/{quote(workspace, safe='')}/{quote(repository, safe='')}"
-    what = PipelineRan(
+    what = c.PipelineRan(
         id=run.uuid,
         attempt=1,
         name=(target.selector.pattern if target.selector else None) or "default",
@@ -268,4 +223,4 @@ def ran(repository: str, web: str, workspace: str, run: Pipeline) -> list[CodeEv
         finished_at=finished,
         url=f"{home}/pipelines/results/{run.build_number}",
     )
-    return [CodeEvent(repository, finished or created, what)]
+    return [c.CodeEvent(repository, finished or created, what)]

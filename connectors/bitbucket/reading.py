@@ -12,20 +12,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from connectors import contract as c
 from connectors.bitbucket import mapping
+from connectors.bitbucket import shapes as bb
 from connectors.bitbucket.client import BitbucketClient
 from connectors.bitbucket.config import BitbucketConfig
 from connectors.bitbucket.mapping import Landing, when
-from connectors.bitbucket.shapes import Change, Commit, Deployment, Lines, Page, Pipeline
-from connectors.contract import (
-    FINAL,
-    CodeEvent,
-    Context,
-    JsonObject,
-    NotFound,
-    RemoteRepository,
-    RunState,
-)
+from connectors.reading import batches
 
 T = TypeVar("T")
 
@@ -45,8 +38,8 @@ FULL = 40
 class Part:
     """Some events, and the mark from which to carry on after them."""
 
-    events: Sequence[CodeEvent]
-    mark: JsonObject
+    events: Sequence[c.CodeEvent]
+    mark: c.JsonObject
     done: int | None = None
     total: int | None = None
 
@@ -54,7 +47,7 @@ class Part:
 class Reader:
     """Reads for one integration."""
 
-    def __init__(self, context: Context, client: BitbucketClient) -> None:
+    def __init__(self, context: c.Context, client: BitbucketClient) -> None:
         self._config: BitbucketConfig = context.config
         self._client = client
         self._now = context.http.vendor_now
@@ -68,7 +61,7 @@ class Reader:
 
     # --- changes ------------------------------------------------------------------------------------
 
-    def changes(self, repository: RemoteRepository, mark: JsonObject) -> Iterator[Part]:
+    def changes(self, repository: c.RemoteRepository, mark: c.JsonObject) -> Iterator[Part]:
         """By the time of their last update, the longest unchanged first. Pages shift when a change is updated, so each
         one is asked for anew from where the last ended. The mark holds
 
@@ -83,7 +76,7 @@ class Reader:
         done: int = mark.get("done", 0)
         while True:
             new = [change for change in page.values if mark.get("seen", {}).get(str(change.id)) != change.updated_on]
-            for chunk in [new[at : at + AT_ONCE] for at in range(0, len(new), AT_ONCE)]:
+            for chunk in batches(new, AT_ONCE):
                 events = [event for change in chunk for event in self.change(repository.external_id, change)]
                 mark, done = self._seen(mark, chunk), done + len(chunk)
                 if first:
@@ -96,21 +89,21 @@ class Reader:
                 begin = last
                 page = self._client.changes(repository.external_id, _iso(begin))
             else:  # more than a page of one second
-                page = self._client.follow(more, Change)
+                page = self._client.follow(more, bb.Change)
         done_now = self._progress(mark)
         yield Part([], {name: mark[name] for name in ("since", "seen") if name in mark}, *done_now)
 
-    def _seen(self, mark: JsonObject, chunk: Sequence[Change]) -> JsonObject:
+    def _seen(self, mark: c.JsonObject, chunk: Sequence[bb.Change]) -> c.JsonObject:
         high = max([when(change.updated_on) for change in chunk] + ([when(mark["since"])] if "since" in mark else []))
         known = mark.get("seen", {}) | {str(change.id): change.updated_on for change in chunk}
         kept = {number: at for number, at in known.items() if when(at) >= high - self._overlap}
         return {**mark, "since": _iso(high), "seen": kept}
 
     @staticmethod
-    def _progress(mark: JsonObject) -> tuple[int | None, int | None]:
+    def _progress(mark: c.JsonObject) -> tuple[int | None, int | None]:
         return mark.get("done"), mark.get("total")
 
-    def change(self, repository: str, change: Change) -> list[CodeEvent]:
+    def change(self, repository: str, change: bb.Change) -> list[c.CodeEvent]:
         """All that happened to a change: one call for its activity, four or five more when it was merged."""
         rows = [row for page in self._client.activity(repository, change.id) for row in page.values]
         events = mapping.of_change(repository, change, rows)
@@ -118,7 +111,7 @@ class Reader:
             events.append(mapping.merged(repository, change, rows, self._landing(repository, change)))
         return events
 
-    def _landing(self, repository: str, change: Change) -> Landing:
+    def _landing(self, repository: str, change: bb.Change) -> Landing:
         pages = self._client.change_commits(repository, change.id)
         commits = _or_none(lambda: [commit for page in pages for commit in page.values]) or []
         head = self._head(repository, change, commits)
@@ -127,22 +120,22 @@ class Reader:
         added, removed, files = _or_none(lambda: self._lines(repository, change, merge)) or (None, None, None)
         return Landing(merge_sha, head, commits, added, removed, files, merge.date if merge else None)
 
-    def _head(self, repository: str, change: Change, commits: Sequence[Commit]) -> str:
+    def _head(self, repository: str, change: bb.Change, commits: Sequence[bb.Commit]) -> str:
         short = change.source.commit.hash if change.source.commit else ""
         found = [commit.hash for commit in commits if commit.hash.startswith(short)]
         return found[0] if found else self.full(repository, short) if short else ""
 
-    def _lines(self, repository: str, change: Change, merge: Commit | None) -> tuple[int, int, int]:
+    def _lines(self, repository: str, change: bb.Change, merge: bb.Commit | None) -> tuple[int, int, int]:
         """Lines added and removed, and files. A merge's difference from its first parent is all of the change, in one
         call less than the way there by the change; a squash's would be, but a fast-forward looks like one."""
         if merge is not None and len(merge.parents) > 1:
-            pages: Iterator[Page[Lines]] = self._client.commit_lines(repository, merge.hash)
+            pages: Iterator[bb.Page[bb.Lines]] = self._client.commit_lines(repository, merge.hash)
         else:
             pages = self._client.change_lines(repository, change.id)
         rows = [row for page in pages for row in page.values]
         return sum(row.lines_added for row in rows), sum(row.lines_removed for row in rows), len(rows)
 
-    def _commit(self, repository: str, sha: str) -> Commit | None:
+    def _commit(self, repository: str, sha: str) -> bb.Commit | None:
         return _or_none(lambda: self._client.commit(repository, sha))
 
     def full(self, repository: str, sha: str) -> str:
@@ -152,7 +145,7 @@ class Reader:
 
     # --- commits ------------------------------------------------------------------------------------
 
-    def commits(self, repository: RemoteRepository, mark: JsonObject) -> Iterator[Part]:
+    def commits(self, repository: c.RemoteRepository, mark: c.JsonObject) -> Iterator[Part]:
         """Those of the default branch, newest first, up to the last one known. The mark holds
 
         head  all that can be reached from here is known
@@ -164,10 +157,10 @@ class Reader:
         known, tip = mark.get("head"), mark.get("tip")
         start = self._start() if known is None else None
         if mark.get("next"):
-            page = self._client.follow(mark["next"], Commit)
+            first = self._client.follow(mark["next"], bb.Commit)
         else:
-            page = self._client.commits(repository.external_id, repository.default_branch, known)
-        while True:
+            first = self._client.commits(repository.external_id, repository.default_branch, known)
+        for page in self._client.walk(first, bb.Commit):
             tip = tip or (page.values[0].hash if page.values else known)
             rows = [commit for commit in page.values if start is None or when(commit.date) >= start]
             more = page.next if rows else None
@@ -175,21 +168,15 @@ class Reader:
             yield Part([mapping.committed(repository.external_id, commit) for commit in rows], mark)
             if more is None:
                 return
-            page = self._client.follow(more, Commit)
 
-    def pushed(self, repository: str, before: str | None, after: str) -> list[CodeEvent]:
+    def pushed(self, repository: str, before: str | None, after: str) -> list[c.CodeEvent]:
         """The commits that a push brought to the default branch."""
-        events: list[CodeEvent] = []
-        page = self._client.commits(repository, after, before)
-        while True:
-            events += [mapping.committed(repository, commit) for commit in page.values]
-            if page.next is None:
-                return events
-            page = self._client.follow(page.next, Commit)
+        pages = self._client.walk(self._client.commits(repository, after, before), bb.Commit)
+        return [mapping.committed(repository, commit) for page in pages for commit in page.values]
 
     # --- pipelines ----------------------------------------------------------------------------------
 
-    def runs(self, repository: RemoteRepository, mark: JsonObject) -> Iterator[Part]:
+    def runs(self, repository: c.RemoteRepository, mark: c.JsonObject) -> Iterator[Part]:
         """Those made since, newest first; then those that were unfinished when they were last seen. The mark holds also
 
         open  id -> when it was made, of the unfinished ones
@@ -197,7 +184,7 @@ class Reader:
         home, listed = repository.external_id, set()
         unfinished: dict[str, str] = mark.get("open", {})
         for rows, read in self._newest(
-            mark, lambda: self._client.pipelines(home), Pipeline, lambda run: run.created_on
+            mark, lambda: self._client.pipelines(home), bb.Pipeline, lambda run: run.created_on
         ):
             listed |= {run.uuid for run in rows}
             unfinished = self._open(unfinished, rows)
@@ -209,38 +196,40 @@ class Reader:
         unfinished = {id_: at for id_, at in self._open(unfinished, found).items() if id_ not in gone}
         yield Part([event for run in found for event in self.run(home, run)], {**mark, "open": unfinished})
 
-    def _open(self, known: dict[str, str], rows: Sequence[Pipeline]) -> dict[str, str]:
+    def _open(self, known: dict[str, str], rows: Sequence[bb.Pipeline]) -> dict[str, str]:
         told = {run.uuid: run for run in rows}
         after = known | {run.uuid: run.created_on for run in rows}
         oldest = self._now() - OPEN_FOR
         kept = {
             id_: at
             for id_, at in after.items()
-            if when(at) >= oldest and not (id_ in told and mapping.run_state(told[id_].state) in FINAL)
+            if when(at) >= oldest and not (id_ in told and mapping.run_state(told[id_].state) in c.FINAL)
         }
         return dict(sorted(kept.items(), key=lambda entry: entry[1])[-MOST_OPEN:])
 
-    def run(self, repository: str, run: Pipeline) -> list[CodeEvent]:
+    def run(self, repository: str, run: bb.Pipeline) -> list[c.CodeEvent]:
         """Where a run is."""
         return mapping.ran(repository, self._web, self._config.workspace, run)
 
     # --- deployments --------------------------------------------------------------------------------
 
-    def deployments(self, repository: RemoteRepository, mark: JsonObject) -> Iterator[Part]:
+    def deployments(self, repository: c.RemoteRepository, mark: c.JsonObject) -> Iterator[Part]:
         """Those that changed since, the last changed first; all there are where Bitbucket lists them otherwise."""
         home = repository.external_id
-        pages = self._newest(mark, lambda: self._client.deployments(home), Deployment, lambda row: row.last_update_time)
+        pages = self._newest(
+            mark, lambda: self._client.deployments(home), bb.Deployment, lambda row: row.last_update_time
+        )
         for rows, read in pages:
             yield Part([event for row in rows for event in self.deployment(home, row)], read)
 
-    def deployment(self, repository: str, row: Deployment) -> list[CodeEvent]:
+    def deployment(self, repository: str, row: bb.Deployment) -> list[c.CodeEvent]:
         """What is known of a deployment."""
         if row.release.commit is None:
             return []
         ended = self._ended(repository, row) if row.state.name == "COMPLETED" else None
         return mapping.deployed(repository, row, self.full(repository, row.release.commit.hash), ended)
 
-    def _ended(self, repository: str, row: Deployment) -> RunState:
+    def _ended(self, repository: str, row: bb.Deployment) -> c.RunState:
         """How it ended; where the deployment does not say so itself, its step of the pipeline does."""
         if row.state.status is not None:
             return mapping.ended_as(row.state.status.name)
@@ -253,8 +242,8 @@ class Reader:
     # --- listings that have the newest first --------------------------------------------------------
 
     def _newest(
-        self, mark: JsonObject, ask: Callable[[], Page[T]], type_: type[T], at: Callable[[T], str | None]
-    ) -> Iterator[tuple[list[T], JsonObject]]:
+        self, mark: c.JsonObject, ask: Callable[[], bb.Page[T]], type_: type[T], at: Callable[[T], str | None]
+    ) -> Iterator[tuple[list[T], c.JsonObject]]:
         """The rows that are new, page by page, and the mark after them; `at` is the time by which they are sorted. What
         comes meanwhile is in front of the first page, and found by the next reading. A page that is not in order
         proves nothing of those behind it. The mark holds
@@ -265,8 +254,7 @@ class Reader:
         """
         since, high = mark.get("since"), mark.get("high")
         floor = when(since) - self._overlap if since else self._start()
-        page = self._client.follow(mark["next"], type_) if mark.get("next") else ask()
-        while True:
+        for page in self._client.walk(self._client.follow(mark["next"], type_) if mark.get("next") else ask(), type_):
             times = [when(text) if text else None for text in map(at, page.values)]
             told = [time for time in times if time is not None]
             high = max([*told, *([when(high)] if isinstance(high, str) else [])], default=None)
@@ -278,7 +266,6 @@ class Reader:
             yield rows, {"since": since, "high": high, "next": more} if more else {"since": high}
             if more is None:
                 return
-            page = self._client.follow(more, type_)
 
 
 def _iso(at: datetime | None) -> str | None:
@@ -290,5 +277,5 @@ def _or_none(ask: Callable[[], T]) -> T | None:
     """What is asked for, None where it is not there any more."""
     try:
         return ask()
-    except NotFound:
+    except c.NotFound:
         return None

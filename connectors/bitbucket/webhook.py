@@ -12,30 +12,13 @@ from typing import Any
 
 import msgspec
 
+from connectors import contract as c
 from connectors.bitbucket import mapping
 from connectors.bitbucket.config import BitbucketConfig
 from connectors.bitbucket.shapes import Account, Change, Comment, Home, Row, Said
-from connectors.contract import (
-    BadPayload,
-    CodeEvent,
-    CodeHeard,
-    CodeHint,
-    CodeKind,
-    CodeRef,
-    Ignored,
-    LookAgain,
-    Pushed,
-    RawDelivery,
-    RefKind,
-    Reply,
-    Secrets,
-    Signal,
-    Verified,
-    WebhookFacts,
-)
 from connectors.signing import hmac_hex
 
-WEBHOOKS = WebhookFacts(
+WEBHOOKS = c.WebhookFacts(
     accepted=200,
     max_body=1024 * 1024,  # Bitbucket sends at most 256 KB, and drops what is larger
     renew_before=timedelta(hours=1),
@@ -88,34 +71,34 @@ class Told(msgspec.Struct):
     changes: dict[str, Any] | None = None
 
 
-def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
+def verify(delivery: c.RawDelivery, secrets: c.Secrets) -> c.Verified:
     """Check the signature: SHA-256, in the header whose name means SHA-1 at GitHub. Raises BadSignature."""
     headers = delivery.headers
     hmac_hex(delivery.body, headers.get("x-hub-signature"), secrets.get("signing", ()), prefix="sha256=")
-    return Verified(headers.get("x-request-uuid") or None, headers.get("x-event-key") or "unknown")
+    return c.Verified(headers.get("x-request-uuid") or None, headers.get("x-event-key") or "unknown")
 
 
-def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:
+def handshake(delivery: c.RawDelivery, secrets: c.Secrets) -> c.Reply | None:
     """Bitbucket has none."""
     return None
 
 
-def parse(delivery: RawDelivery, config: BitbucketConfig) -> Sequence[Signal]:
+def parse(delivery: c.RawDelivery, config: BitbucketConfig) -> Sequence[c.Signal]:
     """What happened, as far as the delivery tells it as a poll would; else what to ask for. Raises BadPayload."""
     event = delivery.headers.get("x-event-key", "")
     known = EVENTS.get(event)
     if known is None:
-        return [Ignored("unsupported", event)]
+        return [c.Ignored("unsupported", event)]
     kinds, read = known
     try:
         told = msgspec.json.decode(delivery.body, type=Told)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadPayload(f"Bitbucket's {event} has an unexpected shape: {error}") from None
+        raise c.BadPayload(f"Bitbucket's {event} has an unexpected shape: {error}") from None
     if not config.follows(*_slugs(told)):
-        return [Ignored("other_repository", told.repository.full_name)]
+        return [c.Ignored("other_repository", told.repository.full_name)]
     if kinds and not kinds & config.kinds():
-        return [Ignored("not_followed", event)]
-    return list(read(told, config, event)) or [Ignored("no_news", event)]
+        return [c.Ignored("not_followed", event)]
+    return list(read(told, config, event)) or [c.Ignored("no_news", event)]
 
 
 def _slugs(told: Told) -> Iterator[str]:
@@ -128,22 +111,22 @@ def _slugs(told: Told) -> Iterator[str]:
 
 def _change(told: Told, event: str) -> Change:
     if told.pullrequest is None:
-        raise BadPayload(f"Bitbucket's {event} names no pull request")
+        raise c.BadPayload(f"Bitbucket's {event} names no pull request")
     return told.pullrequest
 
 
-def _hint(told: Told, kind: RefKind, id_: str) -> CodeHint:
-    return CodeHint(CodeRef(told.repository.uuid, kind, id_))
+def _hint(told: Told, kind: c.RefKind, id_: str) -> c.CodeHint:
+    return c.CodeHint(c.CodeRef(told.repository.uuid, kind, id_))
 
 
 # --- what each event means --------------------------------------------------------------------------
 
 
-def _pushed(told: Told, config: BitbucketConfig, event: str) -> Iterator[Signal]:
+def _pushed(told: Told, config: BitbucketConfig, event: str) -> Iterator[c.Signal]:
     """The push itself is told nowhere else, its time nowhere at all: it bears that of the commit it leads to. Which
     commits reached the default branch has to be asked: which branch that is, and more than five, are not told."""
     if told.push is None:
-        raise BadPayload(f"Bitbucket's {event} names no push")
+        raise c.BadPayload(f"Bitbucket's {event} names no push")
     for moved in told.push.changes:
         node = moved.new or moved.old
         if node is None:
@@ -152,69 +135,69 @@ def _pushed(told: Told, config: BitbucketConfig, event: str) -> Iterator[Signal]
         after = moved.new.target.hash if moved.new else None
         prefix = REFS.get(node.type, "refs/heads/")
         if node.target.date:
-            pushed = Pushed(prefix + node.name, before, after, mapping.person(told.actor), moved.forced)
-            yield CodeHeard(CodeEvent(told.repository.uuid, mapping.when(node.target.date), pushed))
+            pushed = c.Pushed(prefix + node.name, before, after, mapping.person(told.actor), moved.forced)
+            yield c.CodeHeard(c.CodeEvent(told.repository.uuid, mapping.when(node.target.date), pushed))
         if after is not None and node.type not in REFS:
-            yield _hint(told, RefKind.PUSH, f"{node.name}:{before or ''}:{after}")
+            yield _hint(told, c.RefKind.PUSH, f"{node.name}:{before or ''}:{after}")
 
 
-def _opened(told: Told, config: BitbucketConfig, event: str) -> Iterator[Signal]:
+def _opened(told: Told, config: BitbucketConfig, event: str) -> Iterator[c.Signal]:
     change = _change(told, event)
-    yield CodeHeard(mapping.opened(told.repository.uuid, change))
+    yield c.CodeHeard(mapping.opened(told.repository.uuid, change))
     if not change.draft:
-        yield CodeHeard(mapping.ready(told.repository.uuid, change))
+        yield c.CodeHeard(mapping.ready(told.repository.uuid, change))
 
 
-def _updated(told: Told, config: BitbucketConfig, event: str) -> Iterator[Signal]:
+def _updated(told: Told, config: BitbucketConfig, event: str) -> Iterator[c.Signal]:
     """It may have been a draft until now: only its activity tells. What is still a draft is no news."""
     change = _change(told, event)
     if not change.draft:
-        yield _hint(told, RefKind.CHANGE, str(change.id))
+        yield _hint(told, c.RefKind.CHANGE, str(change.id))
 
 
-def _ended(told: Told, config: BitbucketConfig, event: str) -> Iterator[Signal]:
+def _ended(told: Told, config: BitbucketConfig, event: str) -> Iterator[c.Signal]:
     """When, and by which commits, has to be asked."""
-    yield _hint(told, RefKind.CHANGE, str(_change(told, event).id))
+    yield _hint(told, c.RefKind.CHANGE, str(_change(told, event).id))
 
 
-def _reviewed(told: Told, config: BitbucketConfig, event: str) -> Iterator[Signal]:
+def _reviewed(told: Told, config: BitbucketConfig, event: str) -> Iterator[c.Signal]:
     row = Row(approval=told.approval, changes_request=told.changes_request, comment=told.comment)
     if row == Row():
-        raise BadPayload(f"Bitbucket's {event} does not say what was said")
+        raise c.BadPayload(f"Bitbucket's {event} does not say what was said")
     withdrawn = event in WITHDRAWN
     for heard in mapping.reviews(told.repository.uuid, _change(told, event), row, dismissed=withdrawn):
-        yield CodeHeard(heard)
+        yield c.CodeHeard(heard)
 
 
-def _status(told: Told, config: BitbucketConfig, event: str) -> Iterator[Signal]:
+def _status(told: Told, config: BitbucketConfig, event: str) -> Iterator[c.Signal]:
     """Pipelines and deployments have no events of their own: this one is all that is heard of them."""
     found = _PIPELINE.fullmatch(told.commit_status.url if told.commit_status else "")
     if found is None:
-        yield Ignored("other_status", "a status of a program that is not Bitbucket Pipelines")
+        yield c.Ignored("other_status", "a status of a program that is not Bitbucket Pipelines")
         return
-    if CodeKind.PIPELINE in config.kinds():
-        yield _hint(told, RefKind.RUN, found[1])
-    if CodeKind.DEPLOYMENT in config.kinds():
-        yield _hint(told, RefKind.DEPLOYMENT, found[1])
+    if c.CodeKind.PIPELINE in config.kinds():
+        yield _hint(told, c.RefKind.RUN, found[1])
+    if c.CodeKind.DEPLOYMENT in config.kinds():
+        yield _hint(told, c.RefKind.DEPLOYMENT, found[1])
 
 
-def _repository(told: Told, config: BitbucketConfig, event: str) -> Iterator[Signal]:
+def _repository(told: Told, config: BitbucketConfig, event: str) -> Iterator[c.Signal]:
     """Only of an update it is told what it changed: a description is no news."""
     if event != "repo:updated" or {"full_name", "name", "slug"} & (told.changes or {}).keys():
         happened = event.partition(":")[2]
-        yield LookAgain(f"The repository {told.repository.full_name} was {PAST.get(happened, happened)}.")
+        yield c.LookAgain(f"The repository {told.repository.full_name} was {PAST.get(happened, happened)}.")
 
 
-Read = Callable[[Told, BitbucketConfig, str], Iterator[Signal]]
+Read = Callable[[Told, BitbucketConfig, str], Iterator[c.Signal]]
 
 PAST = {"transfer": "transferred", "updated": "renamed"}
 WITHDRAWN = frozenset({"pullrequest:unapproved", "pullrequest:changes_request_removed"})
 
-_PUSH, _CHANGE = frozenset({CodeKind.PUSH}), frozenset({CodeKind.PULL_REQUEST})
-_RUNS = frozenset({CodeKind.PIPELINE, CodeKind.DEPLOYMENT})
-_ALWAYS: frozenset[CodeKind] = frozenset()
+_PUSH, _CHANGE = frozenset({c.CodeKind.PUSH}), frozenset({c.CodeKind.PULL_REQUEST})
+_RUNS = frozenset({c.CodeKind.PIPELINE, c.CodeKind.DEPLOYMENT})
+_ALWAYS: frozenset[c.CodeKind] = frozenset()
 
-EVENTS: Mapping[str, tuple[frozenset[CodeKind], Read]] = {
+EVENTS: Mapping[str, tuple[frozenset[c.CodeKind], Read]] = {
     "repo:push": (_PUSH, _pushed),
     "pullrequest:created": (_CHANGE, _opened),
     "pullrequest:updated": (_CHANGE, _updated),
