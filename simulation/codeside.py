@@ -39,6 +39,7 @@ class CodeSide(SandboxSide):
 
     has_not     deeds nobody can do there (of `connectors.kit.codepeople.DEEDS`)
     kinds       kind of the contract -> what the config's `events` calls it, where that has other names
+    only_live   as `connectors.kit.codepeople.CodePeople` says
     tells_not   what the vendor tells in no way of hearing, of the types of events
     """
 
@@ -46,6 +47,7 @@ class CodeSide(SandboxSide):
     priority_names: ClassVar[Mapping[str, str]] = {}
     has_not: ClassVar[frozenset[str]] = frozenset()
     kinds: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    only_live: ClassVar[frozenset[str]] = frozenset()
     tells_not: ClassVar[frozenset[str]] = frozenset()
     sandbox: CodeSandbox
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +68,12 @@ class There:
 
 class CodePeople(Protocol):
     """People at a source control vendor. Repositories are picked by the order of their birth; two at first."""
+
+    @property
+    def only_live(self) -> AbstractSet[str]:
+        """Types of events that this vendor tells when they happen and lists nowhere; only what is among
+        `connectors.kit.codereading.MAY_BE_ONLY_LIVE` counts."""
+        ...
 
     def repositories(self) -> Sequence[There]:
         """What is there."""

@@ -18,6 +18,7 @@ from connectors.contract import (
     Deployed,
     DeploymentMoved,
     PipelineRan,
+    Pushed,
     RawDelivery,
     Released,
     RemoteRepository,
@@ -34,6 +35,12 @@ APART = 300
 SOON = 8
 """Seconds between two things done where all is told at last: a whole story is younger then than the five minutes after
 which some vendors' signatures count no more."""
+
+MAY_BE_ONLY_LIVE = frozenset({Pushed.type})
+"""What a vendor may leave out of all its lists: nothing is measured by a push, but by its commits, which are listed."""
+
+PASSES = frozenset({DeploymentMoved.type, PipelineRan.type})
+"""These come to states that are over soon: a poll sees the ones that last until it looks."""
 
 
 def play(bench: Bench, deeds: Iterable[str] = STORY, repo: int = 0, apart: int = APART) -> Iterable[str]:
@@ -83,6 +90,18 @@ def asked(bench: Bench, refs: Sequence[CodeRef]) -> list[CodeEvent]:
     """What it answers when it is asked for these."""
     connector: Any = bench.instance()
     return list(connector.fetch_code(refs)) if refs else []
+
+
+def lasts(type: str, state: object) -> bool:
+    """Whether an event of this type and state is there to be told by every way of hearing, also by one that looks
+    when all is over."""
+    return type not in PASSES or state in FINAL
+
+
+def listable(bench: Bench, event: CodeEvent) -> bool:
+    """Whether an event lasts, and is in a list of the vendor's."""
+    only_live = bench.code.only_live & MAY_BE_ONLY_LIVE
+    return lasts(event.what.type, getattr(event.what, "state", None)) and event.what.type not in only_live
 
 
 def counted(events: Iterable[CodeEvent]) -> Counter[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,13 +14,17 @@ import structlog
 import sync.diagnostics
 import tests.kit.forge.connector as forge
 from connectors.contract import (
+    FINAL,
     Account,
     AuthFailed,
     CodeEvent,
     CodeHeard,
     CodePage,
+    Committed,
+    DeploymentMoved,
     NotFound,
     PipelineRan,
+    Pushed,
     RateLimited,
     Rejected,
     Released,
@@ -403,3 +407,58 @@ def test_a_wrong_connector_is_found(mutation: Callable[[Patch], None], monkeypat
 
 def test_every_rule_about_code_that_a_machine_checks_has_been_seen_to_fail() -> None:
     assert set(EXECUTED.values()) == {rule.id for rule in ABOUT_CODE}
+
+
+def test_what_is_measured_can_not_be_declared_as_told_live_only(monkeypatch: Patch) -> None:
+    leave_reviews_to_the_webhooks(monkeypatch)
+    monkeypatch.setattr(ForgeSide, "only_live", frozenset({Reviewed.type}))
+    for rule in ("code-ways-agree", "code-one-history"):
+        assert outcome(BY_ID[rule])[0] is Outcome.FAILED
+
+
+def hear_of_pushes_only(patch: Patch) -> None:
+    """Pushes are told when they are heard of, and listed nowhere."""
+    real = ForgeConnector.parse
+
+    def parse(delivery: Any, config: Any) -> list[Any]:
+        told = real(delivery, config)
+        commits = [s.event for s in told if isinstance(s, CodeHeard) and isinstance(s.event.what, Committed)]
+        pushes = (replace(e, what=Pushed("refs/heads/main", None, e.what.sha, e.what.author, False)) for e in commits)
+        return [*told, *map(CodeHeard, pushes)]
+
+    patch.setattr(ForgeConnector, "parse", staticmethod(parse))
+
+
+def test_a_vendor_that_lists_no_pushes_says_so(monkeypatch: Patch) -> None:
+    hear_of_pushes_only(monkeypatch)
+    assert outcome(BY_ID["code-ways-agree"])[0] is Outcome.FAILED
+    monkeypatch.setattr(ForgeSide, "only_live", frozenset({Pushed.type}))
+    for rule in ("code-ways-agree", "code-one-history", "code-told-once", "code-any-order"):
+        assert outcome(BY_ID[rule]) == (Outcome.PASSED, [])
+
+
+def leave_running_to_the_webhooks(patch: Patch) -> None:
+    """A poll does not tell that a run is under way."""
+    _events_as(patch, lambda event: None if _is_passing(event) else event, listed_only=True)
+
+
+def tell_another_time_of_running(patch: Patch) -> None:
+    """A poll tells that a run is under way, at another time than a delivery does."""
+
+    def later(event: CodeEvent) -> CodeEvent:
+        return replace(event, at=event.at + timedelta(seconds=1)) if _is_passing(event) else event
+
+    _events_as(patch, later, listed_only=True)
+
+
+def _is_passing(event: CodeEvent) -> bool:
+    return isinstance(event.what, PipelineRan | DeploymentMoved) and event.what.state not in FINAL
+
+
+def test_a_state_that_passes_is_told_alike_or_by_some_ways_only(monkeypatch: Patch) -> None:
+    with monkeypatch.context() as patch:
+        leave_running_to_the_webhooks(patch)
+        for rule in ("code-ways-agree", "code-one-history", "code-told-once", "code-any-order"):
+            assert outcome(BY_ID[rule]) == (Outcome.PASSED, [])
+    tell_another_time_of_running(monkeypatch)
+    assert outcome(BY_ID["code-ways-agree"])[0] is Outcome.FAILED

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
 from connectors.contract import RawDelivery
-from connectors.kit.bench import Bench
-from connectors.kit.codereading import SOON, play, polled
+from connectors.kit.bench import Bench, Row
+from connectors.kit.codereading import MAY_BE_ONLY_LIVE, SOON, lasts, listable, play, polled
 from connectors.kit.rule import CODE, CODE_HEARD, Finding, Rule, Tier
 
 SHUFFLES = 6
@@ -22,10 +22,11 @@ ONE_KEY = "Make the key of the vendor's own ids by the contract's values, and te
 
 def missing(bench: Bench, when: str) -> Iterator[Finding]:
     """What the vendor's listing tells now and is not in the stream, or is there twice or otherwise."""
-    there = {event.key: bench.as_stored(event) for event in polled(bench)}
+    told = polled(bench)
+    there = {event.key: bench.as_stored(event) for event in told}
     rows = bench.code_events()
     here = {row["key"]: row for row in rows}
-    lost = sorted(there.keys() - here.keys())
+    lost = sorted({event.key for event in told if listable(bench, event)} - here.keys())
     if lost:
         yield Finding(
             f"{when}, {len(lost)} of {len(there)} events are not here, among them {', '.join(lost[:3])}",
@@ -91,8 +92,15 @@ def _shuffled(seed: int) -> Callable[[Sequence[RawDelivery]], Sequence[RawDelive
     return lambda told: Random(seed).sample(list(told), len(told))
 
 
-def _stream(bench: Bench) -> object:
-    return {row["key"]: row for row in bench.code_events()}
+def _stream(bench: Bench) -> Mapping[str, Row]:
+    """What lasts: a state that passes is there or not, as it was asked for in time or too late."""
+    return {row["key"]: row for row in bench.code_events() if lasts(row["type"], row["data"].get("state"))}
+
+
+def _listed(bench: Bench) -> Mapping[str, Row]:
+    """Of that, what the vendor lists, too."""
+    only_live = bench.code.only_live & MAY_BE_ONLY_LIVE
+    return {key: row for key, row in _stream(bench).items() if row["type"] not in only_live}
 
 
 def one_history(bench: Bench) -> Iterator[Finding]:
@@ -101,7 +109,7 @@ def one_history(bench: Bench) -> Iterator[Finding]:
     for way, work in WAYS.items():
         bench.begin()
         work(bench)
-        outcomes[way] = _stream(bench)
+        outcomes[way] = _listed(bench)
         yield from missing(bench, f"by {way}")
     first, *others = outcomes
     for way in others:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from connectors.contract import CodeEvent, CodeKind, Cursor, RawDelivery
 from connectors.kit.bench import Bench
 from connectors.kit.codepeople import There
-from connectors.kit.codereading import asked, counted, heard, hears, listed, play, polled
+from connectors.kit.codereading import asked, counted, heard, hears, listable, listed, play, polled
 from connectors.kit.rule import CODE, Finding, Rule, Tier
 
 Told = Mapping[str, CodeEvent]
@@ -51,7 +51,8 @@ def _counts(of: str, there: Counter[str], here: Counter[str]) -> Iterator[Findin
 
 def agree(bench: Bench) -> Iterator[Finding]:
     """A story heard by webhooks (asked about at once, and at last), by a poll after each thing done, by one poll since
-    it began, and by one of everything."""
+    it began, and by one of everything. States that pass, and what the vendor lists nowhere, may be missing in a way;
+    told in two, they are the same."""
     start: dict[str, Cursor] = {}
     known = {event.key for event in polled(bench, start)}
     ways = _all_ways(bench, start)
@@ -60,7 +61,7 @@ def agree(bench: Bench) -> Iterator[Finding]:
     told = {way: {e.key: e for e in events if e.key not in known} for way, events in ways.items()}
     reference = told.pop(ONE_POLL)
     for way, heard_of in told.items():
-        yield from _differences(way, heard_of, reference)
+        yield from _differences(bench, way, heard_of, reference)
 
 
 def _all_ways(bench: Bench, start: Mapping[str, Cursor]) -> dict[str, list[CodeEvent]]:
@@ -89,8 +90,10 @@ def _one_mind(way: str, events: Iterable[CodeEvent]) -> Iterator[Finding]:
             return
 
 
-def _differences(way: str, told: Told, reference: Told) -> Iterator[Finding]:
-    missing, more = sorted(reference.keys() - told.keys()), sorted(told.keys() - reference.keys())
+def _differences(bench: Bench, way: str, told: Told, reference: Told) -> Iterator[Finding]:
+    comparable = {key for key, event in {**reference, **told}.items() if listable(bench, event)}
+    missing = sorted((reference.keys() - told.keys()) & comparable)
+    more = sorted((told.keys() - reference.keys()) & comparable)
     if missing:
         yield Finding(f"{way} misses {_some(missing)}, which {ONE_POLL} tells", AGREE)
     if more:
