@@ -194,7 +194,9 @@ class Reader:
             running = min([*(j.id for j in jobs if j.owner.id in going), *([running] if running else [])], default=None)
             waiting = [] if is_last else [job for job in jobs if job.owner.id == jobs[-1].owner.id]
             held = {job.id for job in waiting}
-            events = self.deployments(repo, environment, [job for job in jobs if job.id not in held])
+            told = [job for job in jobs if job.id not in held]
+            builds = self._builds_of(repo, sorted({job.owner.id for job in told}))
+            events = self.deployments(repo, environment, told, builds)
             if is_last:
                 known[name] = running - 1 if running else newest
                 yield Read(events, {"known": dict(known)})
@@ -214,16 +216,17 @@ class Reader:
                 raise
             return self.client.records(repo.project.id, environment.id, None)
 
-    def deployments(self, repo: Repository, environment: Environment, jobs: Sequence[Record]) -> list[c.CodeEvent]:
-        """What jobs deployed of this repository: all of a stage's attempt are one deployment."""
+    def deployments(
+        self, repo: Repository, environment: Environment, jobs: Sequence[Record], builds: Mapping[int, Build]
+    ) -> list[c.CodeEvent]:
+        """What jobs of these builds deployed: all of a stage's attempt are one deployment."""
         stages: dict[tuple[int, str, int], list[Record]] = {}
         for job in jobs:
-            stages.setdefault((job.owner.id, job.stage_name, job.stage_attempt), []).append(job)
-        builds = self._builds_of(repo, sorted({owner for owner, _, _ in stages}))
+            if job.owner.id in builds:
+                stages.setdefault((job.owner.id, job.stage_name, job.stage_attempt), []).append(job)
         made = (
             mapping.deployment_events(repo, repo.project.id, environment, of_stage, builds[owner])
             for (owner, _, _), of_stage in stages.items()
-            if owner in builds
         )
         return [event for events in made for event in events]
 
@@ -237,11 +240,13 @@ class Reader:
         return found
 
     def deployed_by(self, repo: Repository, build: Build) -> list[c.CodeEvent]:
-        """What one run deployed to environments: looked for on the newest page of each."""
+        """What one run deployed to environments: looked for on the newest page of each, once it runs."""
         found: list[c.CodeEvent] = []
+        if mapping.run_state(build) is c.RunState.QUEUED:
+            return found
         for environment in self._environments(repo):
             page, _ = self.client.records(repo.project.id, environment.id, None)
-            found += self.deployments(repo, environment, [job for job in page if job.owner.id == build.id])
+            found += self.deployments(repo, environment, page, {build.id: build})
         return found
 
     def _start(self, since: str | None) -> str:
