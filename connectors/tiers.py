@@ -17,6 +17,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 SHIPPED: Mapping[str, str] = {
     "azure_boards": "platinum",
+    "azure_devops": "platinum",
+    "bitbucket": "platinum",
     "clickup": "gold",
     "jira": "platinum",
     "linear": "platinum",

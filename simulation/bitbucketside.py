@@ -25,6 +25,7 @@ class BitbucketSide(CodeSide):
     delivery_header = "x-request-uuid"
     fixtures = Path(connectors.bitbucket.__file__).with_name("fixtures")
     tells_not = frozenset({"code.release"})
+    only_live = frozenset({"code.push"})
     has_not = frozenset({"archive", "dismiss", "release", "reopen", "rerun", "unarchive"})
 
     def config(self) -> dict[str, Any]:

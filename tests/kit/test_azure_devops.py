@@ -1,0 +1,10 @@
+"""Azure DevOps by the quality scale: one case for each rule, up to the tier that is shipped with it."""
+
+from __future__ import annotations
+
+from connectors import tiers
+from connectors.azure_devops import AzureDevOpsConnector
+from connectors.kit import conformance
+from connectors.kit.rule import Tier
+
+test_conformance = conformance(AzureDevOpsConnector, tier=Tier[tiers.SHIPPED["azure_devops"].upper()])
