@@ -6,13 +6,13 @@ Repositories are named by their ids, which outlive renames; ids have braces, whi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from connectors import contract as c
 from connectors.bitbucket import shapes as bb
-from connectors.http import Params
 from connectors.response import Response, plain_words
 
 T = TypeVar("T")
@@ -35,9 +35,41 @@ CHANGE_FIELDS = (
 COMMIT_FIELDS = ("hash", "date", "message", "author.raw", *(f"author.user.{name}" for name in PEOPLE))
 
 
+@dataclass(frozen=True, slots=True)
+class Of(Generic[T]):
+    """Where a repository's things are: a listing, or one of them. `path` has places for ids; `fields` are all that is
+    asked for of each row."""
+
+    path: str
+    row: type[T]
+    most: int | None = MOST
+    fields: Sequence[str] = ()
+    sort: str | None = None
+
+    def params(self) -> dict[str, Any]:
+        """What a listing is asked with."""
+        told = {"sort": self.sort, "pagelen": self.most, "fields": only(self.fields) if self.fields else None}
+        return {name: value for name, value in told.items() if value}
+
+
 def only(fields: Sequence[str]) -> str:
     """Asks for these fields of each row. `next` has to be among them, or there is no second page."""
     return ",".join(["next", "size", "page", "pagelen", *(f"values.{name}" for name in fields)])
+
+
+HOME = Of("", bb.Home)
+COMMIT = Of("/commit/{}", bb.Commit)  # by the beginning of its hash or all of it
+CHANGE = Of("/pullrequests/{}", bb.Change)
+PIPELINE = Of("/pipelines/{}", bb.Pipeline)  # by its id or its number
+COMMITS = Of("/commits", bb.Commit, fields=COMMIT_FIELDS)  # reached from `include` and not `exclude`, newest first
+CHANGES = Of("/pullrequests", bb.Change, MOST_CHANGES, CHANGE_FIELDS, "updated_on")  # the longest unchanged first
+ACTIVITY = Of("/pullrequests/{}/activity", bb.Row, MOST_CHANGES)  # what happened to a change, newest first
+CHANGE_COMMITS = Of("/pullrequests/{}/commits", bb.Commit, fields=("hash", "date"))  # its own, newest first
+COMMIT_LINES = Of("/diffstat/{}", bb.Lines, fields=("lines_added", "lines_removed"))  # beside the first parent
+# Without the slash at the end there are no such addresses. The order of deployments is not documented.
+PIPELINES = Of("/pipelines/", bb.Pipeline, sort="-created_on")
+STEPS = Of("/pipelines/{}/steps/", bb.StepRun, None)
+DEPLOYMENTS = Of("/deployments/", bb.Deployment, sort="-last_update_time")
 
 
 def words(response: Response) -> str:
@@ -76,10 +108,6 @@ class BitbucketClient:
             raise c.Forbidden(f"The workspace's plan does not allow it any more; Bitbucket said: {words(response)}")
         return response
 
-    def _page(self, path: str, type_: type[T], params: Params | None = None) -> bb.Page[T]:
-        query = f"{path}?{urlencode(params, doseq=True)}" if params else path
-        return self.follow(query, type_)
-
     def follow(self, path: str, type_: type[T]) -> bb.Page[T]:
         """A page by its path and query; its `next` is the next one's path, on our own address whatever the vendor's
         link says: credentials go nowhere else."""
@@ -94,9 +122,6 @@ class BitbucketClient:
             page.next = None
         return page
 
-    def _all(self, path: str, type_: type[T], params: Params | None = None) -> Iterator[bb.Page[T]]:
-        return self.walk(self._page(path, type_, params), type_)
-
     def walk(self, page: bb.Page[T], type_: type[T]) -> Iterator[bb.Page[T]]:
         """A page, and those that follow it."""
         yield page
@@ -104,95 +129,61 @@ class BitbucketClient:
             page = self.follow(page.next, type_)
             yield page
 
-    def _in(self, repository: str, path: str = "") -> str:
-        return home_of(self._workspace, repository) + path
+    # --- a repository's things ----------------------------------------------------------------------
 
-    # --- repositories and commits -------------------------------------------------------------------
+    def _path(self, of: Of[Any], repository: str, ids: Sequence[object]) -> str:
+        return home_of(self._workspace, repository) + of.path.format(*(_part(str(id_)) for id_ in ids))
+
+    def one(self, of: Of[T], repository: str, *ids: object) -> T:
+        """One, by its id."""
+        return self._call("GET", self._path(of, repository, ids)).decode(of.row)
+
+    def page(self, of: Of[T], repository: str, *ids: object, **params: Any) -> bb.Page[T]:
+        """The first page of a listing."""
+        return self.follow(_asked(self._path(of, repository, ids), of.params() | params), of.row)
+
+    def rows(self, of: Of[T], repository: str, *ids: object, **params: Any) -> Iterator[T]:
+        """All of a listing."""
+        return self._rows(self.page(of, repository, *ids, **params), of.row)
+
+    def _rows(self, page: bb.Page[T], type_: type[T]) -> Iterator[T]:
+        return (row for one in self.walk(page, type_) for row in one.values)
 
     def repositories(self, size: int = MOST) -> Iterator[bb.Page[bb.Home]]:
         """All of the workspace that can be seen."""
         fields = ("uuid", "full_name", "links.html.href", "mainbranch.name", *(f"workspace.{n}" for n in PEOPLE))
-        return self._all(f"/repositories/{_part(self._workspace)}", bb.Home, {"pagelen": size, "fields": only(fields)})
+        path = _asked(f"/repositories/{_part(self._workspace)}", {"pagelen": size, "fields": only(fields)})
+        return self.walk(self.follow(path, bb.Home), bb.Home)
 
-    def repository(self, repository: str) -> bb.Home:
-        """One, by its name or id."""
-        return self._call("GET", self._in(repository)).decode(bb.Home)
+    def changes(self, repository: str, since: str | None) -> bb.Page[bb.Change]:
+        """Those updated since (whole seconds count)."""
+        asked = {"q": f"updated_on >= {since}"} if since else {}
+        return self.page(CHANGES, repository, state=STATES, **asked)
 
     def commits(self, repository: str, include: str, exclude: str | None) -> bb.Page[bb.Commit]:
         """The commits that can be reached from one and not from the other, newest first."""
-        without = {"exclude": exclude} if exclude else {}
-        params: Params = {"include": include, **without, "pagelen": MOST, "fields": only(COMMIT_FIELDS)}
-        return self._page(self._in(repository, "/commits"), bb.Commit, params)
+        return self.page(COMMITS, repository, include=include, **({"exclude": exclude} if exclude else {}))
 
-    def commit(self, repository: str, sha: str) -> bb.Commit:
-        """One commit, by the beginning of its hash or all of it."""
-        return self._call("GET", self._in(repository, f"/commit/{_part(sha)}")).decode(bb.Commit)
-
-    # --- changes ------------------------------------------------------------------------------------
-
-    def changes(self, repository: str, since: str | None) -> bb.Page[bb.Change]:
-        """Those updated since (whole seconds count), the longest unchanged first."""
-        asked = {"q": f"updated_on >= {since}"} if since else {}
-        params: Params = {"state": STATES, **asked, "sort": "updated_on", "pagelen": MOST_CHANGES}
-        return self._page(self._in(repository, "/pullrequests"), bb.Change, {**params, "fields": only(CHANGE_FIELDS)})
-
-    def change(self, repository: str, number: str) -> bb.Change:
-        """One."""
-        return self._call("GET", self._in(repository, f"/pullrequests/{number}")).decode(bb.Change)
-
-    def activity(self, repository: str, number: int) -> Iterator[bb.Page[bb.Row]]:
-        """What happened to a change, newest first."""
-        path = self._in(repository, f"/pullrequests/{number}/activity")
-        return self._all(path, bb.Row, {"pagelen": MOST_CHANGES})
-
-    def change_commits(self, repository: str, number: int) -> Iterator[bb.Page[bb.Commit]]:
-        """A change's own commits, newest first."""
-        path = self._in(repository, f"/pullrequests/{number}/commits")
-        return self._all(path, bb.Commit, {"pagelen": MOST, "fields": only(("hash", "date"))})
-
-    def change_lines(self, repository: str, number: int) -> Iterator[bb.Page[bb.Lines]]:
+    def change_lines(self, repository: str, number: int) -> Iterator[bb.Lines]:
         """What a change does to each file. Bitbucket answers with where to find it; the way there needs our
         credentials."""
-        response = self._call("GET", self._in(repository, f"/pullrequests/{number}/diffstat"), allow=(302,))
+        path = self._path(CHANGE, repository, [number]) + "/diffstat"
+        response = self._call("GET", path, allow=(302,))
         location = response.headers.get("location", "")
         if response.status != 302 or not location:
             raise c.BadPayload("Bitbucket did not say where a pull request's diffstat is.")
-        return self._all(_path_of(location), bb.Lines)
-
-    def commit_lines(self, repository: str, sha: str) -> Iterator[bb.Page[bb.Lines]]:
-        """What a commit does to each file, beside its first parent."""
-        fields = only(("lines_added", "lines_removed"))
-        return self._all(self._in(repository, f"/diffstat/{_part(sha)}"), bb.Lines, {"pagelen": MOST, "fields": fields})
-
-    # --- pipelines and deployments ------------------------------------------------------------------
-
-    def pipelines(self, repository: str) -> bb.Page[bb.Pipeline]:
-        """The youngest first. Without the slash at the end there is no such address."""
-        return self._page(self._in(repository, "/pipelines/"), bb.Pipeline, {"sort": "-created_on", "pagelen": MOST})
-
-    def pipeline(self, repository: str, run: str) -> bb.Pipeline:
-        """One, by its id or its number."""
-        return self._call("GET", self._in(repository, f"/pipelines/{_part(run)}")).decode(bb.Pipeline)
-
-    def steps(self, repository: str, run: str) -> Iterator[bb.Page[bb.StepRun]]:
-        """The steps of a pipeline."""
-        return self._all(self._in(repository, f"/pipelines/{_part(run)}/steps/"), bb.StepRun)
-
-    def deployments(self, repository: str) -> bb.Page[bb.Deployment]:
-        """The last changed first, as far as Bitbucket keeps to it: its order is not documented."""
-        params: Params = {"sort": "-last_update_time", "pagelen": MOST}
-        return self._page(self._in(repository, "/deployments/"), bb.Deployment, params)
+        return self._rows(self.follow(_path_of(location), bb.Lines), bb.Lines)
 
     # --- webhooks -----------------------------------------------------------------------------------
 
     def hook_events(self, subject: str) -> set[str]:
         """What can be subscribed to of a `workspace` or a `repository`."""
-        pages = self._all(f"/hook_events/{subject}", bb.HookEvent, {"pagelen": MOST})
-        return {row.event for page in pages for row in page.values}
+        page = self.follow(f"/hook_events/{subject}?pagelen={MOST}", bb.HookEvent)
+        return {row.event for row in self._rows(page, bb.HookEvent)}
 
     def hooks(self, place: str) -> list[bb.Hook]:
         """The webhooks of a workspace or repository (its path). Raises Forbidden for who is no administrator."""
-        return [hook for page in self._all(f"{place}/hooks", bb.Hook, {"pagelen": MOST}) for hook in page.values]
+        return list(self._rows(self.follow(f"{place}/hooks?pagelen={MOST}", bb.Hook), bb.Hook))
 
     def put_hook(self, place: str, known: bb.Hook | None, fields: dict[str, Any]) -> str:
         """Register a webhook, or change one; its path."""
@@ -215,6 +206,10 @@ def hook_path(place: str, hook: bb.Hook) -> str:
 def workspace_path(workspace: str) -> str:
     """Where a workspace is found."""
     return f"/workspaces/{_part(workspace)}"
+
+
+def _asked(path: str, params: Mapping[str, Any]) -> str:
+    return f"{path}?{urlencode(params, doseq=True)}" if params else path
 
 
 def _path_of(link: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from pydantic import SecretStr
 
 from connectors import contract as c
+from connectors.bitbucket import client as api
 from connectors.bitbucket import mapping, webhook
-from connectors.bitbucket.client import BitbucketClient, home_of, hook_path, workspace_path
 from connectors.bitbucket.config import BitbucketConfig
 from connectors.bitbucket.manifest import MANIFEST
 from connectors.bitbucket.reading import Part, Reader
@@ -38,7 +38,7 @@ class BitbucketConnector:
     def __init__(self, context: c.Context) -> None:
         self._config: BitbucketConfig = context.config
         self._http = context.http
-        self._client = BitbucketClient(context)
+        self._client = api.BitbucketClient(context)
         self._reader = Reader(context, self._client)
         self._default: dict[str, str | None] = {}
 
@@ -59,7 +59,7 @@ class BitbucketConnector:
         """The first that is named: a repository's own token may see no other. Without one there, the first of all."""
         for name in self._config.repositories[:1]:
             with suppress(c.NotFound):
-                return self._client.repository(name)
+                return self._client.one(api.HOME, name)
         return next(iter(next(self._client.repositories(size=1)).values), None)
 
     # --- CodeSource ---------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ class BitbucketConnector:
         found = []
         for name in self._config.repositories:
             with suppress(c.NotFound):
-                found.append(mapping.repository(self._client.repository(name)))
+                found.append(mapping.repository(self._client.one(api.HOME, name)))
         yield found
 
     def code_events(self, repository: c.RemoteRepository, cursor: c.Cursor | None) -> Iterator[c.CodePage]:
@@ -106,7 +106,7 @@ class BitbucketConnector:
         except (c.NotFound, c.Rejected) as error:
             if isinstance(error, c.Rejected) and not mark.get("next"):
                 raise
-            self._client.repository(repository.external_id)
+            self._client.one(api.HOME, repository.external_id)
             yield Part([], {})
 
     def fetch_code(self, refs: Sequence[c.CodeRef]) -> Sequence[c.CodeEvent]:
@@ -121,22 +121,22 @@ class BitbucketConnector:
     def _fetch(self, ref: c.CodeRef, recent: dict[str, list[Deployment]]) -> list[c.CodeEvent]:
         home, reader = ref.repository, self._reader
         if ref.kind is c.RefKind.CHANGE:
-            return reader.change(home, self._client.change(home, ref.id))
+            return reader.change(home, self._client.one(api.CHANGE, home, ref.id))
         if ref.kind is c.RefKind.RUN:
-            return reader.run(home, self._client.pipeline(home, ref.id))
+            return reader.run(home, self._client.one(api.PIPELINE, home, ref.id))
         if ref.kind is c.RefKind.PUSH:
             branch, before, after = ref.id.split(":")
             return reader.pushed(home, before or None, after) if branch == self._default_branch(home) else []
         if ref.kind is c.RefKind.DEPLOYMENT:
             if home not in recent:
-                recent[home] = self._client.deployments(home).values
+                recent[home] = self._client.page(api.DEPLOYMENTS, home).values
             rows = [row for row in recent[home] if row.release.name == f"#{ref.id}"]
             return [event for row in rows for event in reader.deployment(home, row)]
         return []  # Bitbucket has no releases
 
     def _default_branch(self, repository: str) -> str | None:
         if repository not in self._default:
-            branch = self._client.repository(repository).mainbranch
+            branch = self._client.one(api.HOME, repository).mainbranch
             self._default[repository] = branch.name if branch else None
         return self._default[repository]
 
@@ -150,7 +150,7 @@ class BitbucketConnector:
         """One webhook of the workspace; where the credentials may not make one, one of each repository. What is already
         registered for this address is taken over. A webhook is known by its path."""
         try:
-            ids = [self._hook(workspace_path(self._config.workspace), "workspace", url, secret)]
+            ids = [self._hook(api.workspace_path(self._config.workspace), "workspace", url, secret)]
         except (c.Forbidden, c.NotFound):
             ids = self._repository_hooks(url, secret)
         return self._believed(ids)
@@ -169,7 +169,7 @@ class BitbucketConnector:
 
     def _places(self) -> list[str]:
         workspace = self._config.workspace
-        return [home_of(workspace, repository.external_id) for batch in self.repositories() for repository in batch]
+        return [api.home_of(workspace, repository.external_id) for batch in self.repositories() for repository in batch]
 
     def _hook(self, place: str, subject: str, url: str, secret: SecretStr) -> str:
         known = [hook for hook in self._client.hooks(place) if hook.url == url]
@@ -182,14 +182,14 @@ class BitbucketConnector:
             "events": [event for event in webhook.wanted(self._config) if event in offered],
         }
         for double in known[1:]:
-            self._client.delete_hook(hook_path(place, double))
+            self._client.delete_hook(api.hook_path(place, double))
         return self._client.put_hook(place, known[0] if known else None, fields)
 
     def renew(self, subscription: c.Subscription, url: str) -> c.Subscription | None:
         """Looks whether all are there and on; of repositories that are gone they are forgotten. None where one is not,
         and where a repository was added that may have one: then they are registered, and a poll follows."""
         known = set(subscription.external_ids)
-        workspace = workspace_path(self._config.workspace)
+        workspace = api.workspace_path(self._config.workspace)
         ours = any(id_.startswith(f"{workspace}/") for id_ in known)
         kept: list[str] = []
         for place in [workspace] if ours else self._places():
@@ -197,7 +197,7 @@ class BitbucketConnector:
                 hooks = self._client.hooks(place)
             except c.Forbidden:
                 continue
-            well = [hook_path(place, hook) for hook in hooks if hook.url == url and hook.active]
+            well = [api.hook_path(place, hook) for hook in hooks if hook.url == url and hook.active]
             if not known & set(well):
                 return None
             kept += sorted(known & set(well))

@@ -13,9 +13,9 @@ from functools import partial
 from typing import TypeVar
 
 from connectors import contract as c
+from connectors.bitbucket import client as api
 from connectors.bitbucket import mapping
 from connectors.bitbucket import shapes as bb
-from connectors.bitbucket.client import BitbucketClient
 from connectors.bitbucket.config import BitbucketConfig
 from connectors.bitbucket.mapping import Landing, when
 from connectors.reading import batches
@@ -47,7 +47,7 @@ class Part:
 class Reader:
     """Reads for one integration."""
 
-    def __init__(self, context: c.Context, client: BitbucketClient) -> None:
+    def __init__(self, context: c.Context, client: api.BitbucketClient) -> None:
         self._config: BitbucketConfig = context.config
         self._client = client
         self._now = context.http.vendor_now
@@ -105,15 +105,14 @@ class Reader:
 
     def change(self, repository: str, change: bb.Change) -> list[c.CodeEvent]:
         """All that happened to a change: one call for its activity, four or five more when it was merged."""
-        rows = [row for page in self._client.activity(repository, change.id) for row in page.values]
+        rows = list(self._client.rows(api.ACTIVITY, repository, change.id))
         events = mapping.of_change(repository, change, rows)
         if change.state == "MERGED":
             events.append(mapping.merged(repository, change, rows, self._landing(repository, change)))
         return events
 
     def _landing(self, repository: str, change: bb.Change) -> Landing:
-        pages = self._client.change_commits(repository, change.id)
-        commits = _or_none(lambda: [commit for page in pages for commit in page.values]) or []
+        commits = _or_none(lambda: list(self._client.rows(api.CHANGE_COMMITS, repository, change.id))) or []
         head = self._head(repository, change, commits)
         merge = self._commit(repository, change.merge_commit.hash) if change.merge_commit else None
         merge_sha = merge.hash if merge else change.merge_commit.hash if change.merge_commit else head
@@ -129,14 +128,13 @@ class Reader:
         """Lines added and removed, and files. A merge's difference from its first parent is all of the change, in one
         call less than the way there by the change; a squash's would be, but a fast-forward looks like one."""
         if merge is not None and len(merge.parents) > 1:
-            pages: Iterator[bb.Page[bb.Lines]] = self._client.commit_lines(repository, merge.hash)
+            rows = list(self._client.rows(api.COMMIT_LINES, repository, merge.hash))
         else:
-            pages = self._client.change_lines(repository, change.id)
-        rows = [row for page in pages for row in page.values]
+            rows = list(self._client.change_lines(repository, change.id))
         return sum(row.lines_added for row in rows), sum(row.lines_removed for row in rows), len(rows)
 
     def _commit(self, repository: str, sha: str) -> bb.Commit | None:
-        return _or_none(lambda: self._client.commit(repository, sha))
+        return _or_none(lambda: self._client.one(api.COMMIT, repository, sha))
 
     def full(self, repository: str, sha: str) -> str:
         """A hash in full; the short one where the commit is gone for good."""
@@ -171,7 +169,8 @@ class Reader:
 
     def pushed(self, repository: str, before: str | None, after: str) -> list[c.CodeEvent]:
         """The commits that a push brought to the default branch."""
-        pages = self._client.walk(self._client.commits(repository, after, before), bb.Commit)
+        first = self._client.commits(repository, after, before)
+        pages = self._client.walk(first, bb.Commit)
         return [mapping.committed(repository, commit) for page in pages for commit in page.values]
 
     # --- pipelines ----------------------------------------------------------------------------------
@@ -183,14 +182,12 @@ class Reader:
         """
         home, listed = repository.external_id, set()
         unfinished: dict[str, str] = mark.get("open", {})
-        for rows, read in self._newest(
-            mark, lambda: self._client.pipelines(home), bb.Pipeline, lambda run: run.created_on
-        ):
+        for rows, read in self._newest(mark, api.PIPELINES, home, lambda run: run.created_on):
             listed |= {run.uuid for run in rows}
             unfinished = self._open(unfinished, rows)
             yield Part([event for run in rows for event in self.run(home, run)], {**read, "open": unfinished})
             mark = read
-        left = [_or_none(partial(self._client.pipeline, home, id_)) for id_ in unfinished if id_ not in listed]
+        left = [_or_none(partial(self._client.one, api.PIPELINE, home, id_)) for id_ in unfinished if id_ not in listed]
         found = [run for run in left if run is not None]
         gone = unfinished.keys() - listed - {run.uuid for run in found}
         unfinished = {id_: at for id_, at in self._open(unfinished, found).items() if id_ not in gone}
@@ -216,10 +213,7 @@ class Reader:
     def deployments(self, repository: c.RemoteRepository, mark: c.JsonObject) -> Iterator[Part]:
         """Those that changed since, the last changed first; all there are where Bitbucket lists them otherwise."""
         home = repository.external_id
-        pages = self._newest(
-            mark, lambda: self._client.deployments(home), bb.Deployment, lambda row: row.last_update_time
-        )
-        for rows, read in pages:
+        for rows, read in self._newest(mark, api.DEPLOYMENTS, home, lambda row: row.last_update_time):
             yield Part([event for row in rows for event in self.deployment(home, row)], read)
 
     def deployment(self, repository: str, row: bb.Deployment) -> list[c.CodeEvent]:
@@ -234,15 +228,15 @@ class Reader:
         if row.state.status is not None:
             return mapping.ended_as(row.state.status.name)
         run, step = row.release.pipeline, row.step
-        pages = self._client.steps(repository, run.uuid) if run and step else iter(())
-        states = [found.state for page in pages for found in page.values if step and found.uuid == step.uuid]
+        steps = self._client.rows(api.STEPS, repository, run.uuid) if run and step else iter(())
+        states = [found.state for found in steps if step and found.uuid == step.uuid]
         result = states[0].result if states and states[0] else None
         return mapping.ended_as(result.name if result else None)
 
     # --- listings that have the newest first --------------------------------------------------------
 
     def _newest(
-        self, mark: c.JsonObject, ask: Callable[[], bb.Page[T]], type_: type[T], at: Callable[[T], str | None]
+        self, mark: c.JsonObject, of: api.Of[T], home: str, at: Callable[[T], str | None]
     ) -> Iterator[tuple[list[T], c.JsonObject]]:
         """The rows that are new, page by page, and the mark after them; `at` is the time by which they are sorted. What
         comes meanwhile is in front of the first page, and found by the next reading. A page that is not in order
@@ -254,7 +248,8 @@ class Reader:
         """
         since, high = mark.get("since"), mark.get("high")
         floor = when(since) - self._overlap if since else self._start()
-        for page in self._client.walk(self._client.follow(mark["next"], type_) if mark.get("next") else ask(), type_):
+        first = self._client.follow(mark["next"], of.row) if mark.get("next") else self._client.page(of, home)
+        for page in self._client.walk(first, of.row):
             times = [when(text) if text else None for text in map(at, page.values)]
             told = [time for time in times if time is not None]
             high = max([*told, *([when(high)] if isinstance(high, str) else [])], default=None)
