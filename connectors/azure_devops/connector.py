@@ -39,6 +39,7 @@ class AzureDevOpsConnector(Subscribed):
     def repositories(self) -> Iterator[Sequence[c.RemoteRepository]]:
         """Those of each project. A disabled one answers no call: it counts as archived."""
         self._repositories = None
+        self._reader.shared.clear()
         yield [mapping.repository(repo) for repo in self._known().values()]
 
     def _known(self) -> dict[str, Repository]:
@@ -66,6 +67,7 @@ class AzureDevOpsConnector(Subscribed):
 
     def fetch_code(self, refs: Sequence[c.CodeRef]) -> Sequence[c.CodeEvent]:
         """Freshly read, each in a call or three; what is gone says nothing."""
+        self._reader.shared.clear()
         events: list[c.CodeEvent] = []
         kinds = self._config.kinds()
         for ref in dict.fromkeys(refs):

@@ -7,9 +7,10 @@ and the active ones that look otherwise than last time. Times are Azure's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from connectors import contract as c
 from connectors.azure_devops import mapping
@@ -26,10 +27,15 @@ COMMITS_AGAIN = 50
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Before the first of Azure's repositories."""
 
+SHARED_FOR = timedelta(minutes=1)
+"""How long what all repositories of a project share is not asked for again: a poll of them takes less, and what comes
+meanwhile is found by the next."""
+
 UNFINISHED = ("inProgress", "notStarted")
 """Azure takes one status at a time. What is postponed or being cancelled soon ends."""
 
 Part = dict[str, Any]
+T = TypeVar("T")
 
 
 class Read(NamedTuple):
@@ -48,6 +54,14 @@ class Reader:
     config: AzureDevOpsConfig
     web: str
     now: Callable[[], datetime]
+    shared: dict[object, tuple[datetime, Any]] = field(default_factory=dict)
+
+    def _once(self, what: object, ask: Callable[[], T]) -> T:
+        """Environments and what was deployed to them belong to a project: asked for once for all its repositories."""
+        asked, found = self.shared.get(what, (BEGINNING, None))
+        if self.now() - asked >= SHARED_FOR:
+            asked, found = self.shared[what] = (self.now(), ask())
+        return cast(T, found)
 
     def readers(self) -> Mapping[str, Callable[[Repository, Part], Iterator[Read]]]:
         """Those for what the config follows, by the name of their part of the cursor."""
@@ -166,12 +180,12 @@ class Reader:
             place = at if at and environment.id == at["environment"] else {"environment": environment.id}
             yield from self._environment(repo, environment, known, place)
 
-    def _environments(self, repo: Repository) -> Iterator[Environment]:
+    def _environments(self, repo: Repository) -> Sequence[Environment]:
         """A project whose pipelines are turned off has none."""
         try:
-            yield from self.client.environments(repo.project.id)
+            return self._once(repo.project.id, lambda: list(self.client.environments(repo.project.id)))
         except c.NotFound:
-            return
+            return []
 
     def _environment(
         self, repo: Repository, environment: Environment, known: dict[str, int], place: Part
@@ -209,12 +223,11 @@ class Reader:
         self, repo: Repository, environment: Environment, token: str | None
     ) -> tuple[list[Record], str | None]:
         """A page; the first one for a token that has grown too old."""
-        try:
-            return self.client.records(repo.project.id, environment.id, token)
-        except c.Rejected:
-            if token is None:
-                raise
-            return self.client.records(repo.project.id, environment.id, None)
+        project, number = repo.project.id, environment.id
+        if token is not None:
+            with suppress(c.Rejected):
+                return self.client.records(project, number, token)
+        return self._once((project, number), lambda: self.client.records(project, number, None))
 
     def deployments(
         self, repo: Repository, environment: Environment, jobs: Sequence[Record], builds: Mapping[int, Build]
@@ -245,7 +258,7 @@ class Reader:
         if mapping.run_state(build) is c.RunState.QUEUED:
             return found
         for environment in self._environments(repo):
-            page, _ = self.client.records(repo.project.id, environment.id, None)
+            page, _ = self._records(repo, environment, None)
             found += self.deployments(repo, environment, page, {build.id: build})
         return found
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from connectors.contract import RawDelivery
+from connectors.contract import Deployed, RawDelivery
+from sandbox.code import REPOSITORIES
 from tests.connectors.azure_devops.conftest import API, SECRET, URL, Bench
 
 CHANGE = ["getPull", "listThreads"]
@@ -44,3 +45,38 @@ def test_hearing_of_each_thing_costs_the_calls_it_takes(azure: Bench):
         assert azure.heard(arrived), name
         assert (name, azure.sandbox.calls.counts()) == (name, Counter(["listRepositories", *costs]))
         heard += arrived
+
+
+def test_runs_heard_of_at_once_ask_once_for_what_was_deployed(azure: Bench):
+    azure.sandbox.deliveries.pause()
+    azure.connector().subscribe(URL, SECRET)
+    for _ in range(3):
+        azure.host.run(azure.ann, API, "build")
+        _deploy(azure)
+    azure.sandbox.calls.reset()
+    assert len({event.what.id for event in azure.heard(azure.told()) if isinstance(event.what, Deployed)}) == 3
+    costs = azure.sandbox.calls.counts()
+    assert (costs["getBuild"], costs["listEnvironments"], costs["listRecords"]) == (3, 1, 1)
+
+
+def test_a_poll_of_a_projects_repositories_asks_once_for_its_deployments(azure: Bench):
+    for name in REPOSITORIES:
+        azure.host.deploy(azure.ann, name, "production", run=azure.host.run(azure.ann, name, "build").id)
+    connector = azure.connector(events=["deployment"])
+    [listed] = connector.repositories()
+    azure.sandbox.calls.reset()
+    told = [event for repo in listed for page in connector.code_events(repo, None) for event in page.events]
+    assert {event.repository for event in told} == {repo.external_id for repo in listed}
+    costs = azure.sandbox.calls.counts()
+    assert (costs["listEnvironments"], costs["listRecords"]) == (1, 1)
+
+
+def test_a_deployment_made_after_a_poll_is_found_by_the_next_one_at_once(azure: Bench):
+    connector = azure.connector(events=["deployment"])
+    deployed = []
+    for _ in range(2):
+        azure.host.deploy(azure.ann, API, "production", run=azure.host.run(azure.ann, API, "build").id)
+        [listed] = connector.repositories()
+        pages = [page for repo in listed for page in connector.code_events(repo, None)]
+        deployed.append(sum(isinstance(event.what, Deployed) for page in pages for event in page.events))
+    assert deployed == [1, 2]
