@@ -262,6 +262,8 @@ def read(one: Claimed, session: Session) -> None:
                 one.code.refs.append(ref)
             case LookAgain(text):
                 one.code.look_again.append(text)
+            case _:
+                one.ignored.append(Ignored("not_used", "Nothing here makes use of such a message."))
 
 
 def _finish(

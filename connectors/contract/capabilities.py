@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import SecretStr
 
+from connectors.contract.alerts import Alert, AlertRef
 from connectors.contract.code import CodeEvent, CodePage, CodeRef, RemoteRepository
 from connectors.contract.hooks import Missed, RawDelivery, Reply, Secrets, Signal, Subscription, Verified
 from connectors.contract.manifest import Manifest
+from connectors.contract.measures import MeasurePage
+from connectors.contract.notifications import MessageRef, Notification, Reach
 from connectors.contract.tasks import (
     Account,
     Cursor,
@@ -195,10 +198,66 @@ class DeliveryLog(Protocol):
         ...
 
 
+@runtime_checkable
+class Notifier(Protocol):
+    """People can be told things. Channels are named in the vendor's own words (`C08DELIVERY`); "" is the config's
+    default one."""
+
+    def reach(self) -> Reach:
+        """What can be done with messages; without a call."""
+        ...
+
+    def send(self, notification: Notification, channel: str, under: MessageRef | None = None) -> MessageRef:
+        """Say it once, under another message of the channel or by itself. Never retried inside. Raises
+        Transient(maybe_done=True) when it is unclear whether it was said, RateLimited(scope="item") when only this
+        channel has to wait, NotFound for a channel that is gone or archived, Forbidden for one we may not write to."""
+        ...
+
+    def update(self, ref: MessageRef, notification: Notification) -> MessageRef:
+        """Let a message say this instead. Raises NotFound when it is not there or can't be changed any more: say it
+        anew."""
+        ...
+
+    def find_sent(self, notification_id: str, channel: str, since: datetime) -> MessageRef | None:
+        """The message that bears this id, sent since then (aware, our clock)."""
+        ...
+
+
+@runtime_checkable
+class AlertSource(Protocol):
+    """Monitors can be asked. What webhooks say of alerts is healed by it."""
+
+    def alerts(self) -> Iterator[Sequence[Alert]]:
+        """All that is wrong now: every monitor's group that fires, in batches; none that is muted."""
+        ...
+
+    def fetch_alerts(self, refs: Sequence[AlertRef]) -> Mapping[AlertRef, Alert]:
+        """How these stand now; OVER with the vendor's time of it, also for a monitor that is gone. One the vendor
+        can't tell about is left out."""
+        ...
+
+
+@runtime_checkable
+class MeasureSource(Protocol):
+    """Numbers over time can be read."""
+
+    def measures(self, cursor: Cursor | None) -> Iterator[MeasurePage]:
+        """All that was measured since the cursor (None: in all of the config's history), oldest first. Overlaps rather
+        than misses; each page's cursor allows carrying on after it."""
+        ...
+
+    def measure(self, subjects: Sequence[str]) -> Iterator[MeasurePage]:
+        """What was measured of late on these, freshly read; the pages' cursors are not used."""
+        ...
+
+
 CAPABILITIES: Mapping[str, type] = {
     "task_source": TaskSource,
     "task_sink": TaskSink,
     "code_source": CodeSource,
+    "notifier": Notifier,
+    "alert_source": AlertSource,
+    "measure_source": MeasureSource,
     "users": UserDirectory,
     "vocabulary": TaskVocabulary,
     "webhooks": WebhookReceiver,

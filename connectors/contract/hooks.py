@@ -8,7 +8,10 @@ from datetime import datetime
 
 from pydantic import SecretStr
 
+from connectors.contract.alerts import Alert
 from connectors.contract.code import CodeEvent, CodeRef
+from connectors.contract.measures import GateSeen
+from connectors.contract.notifications import Pressed
 from connectors.contract.tasks import RemoteTask
 
 
@@ -83,7 +86,55 @@ class LookAgain:
     text: str
 
 
-Signal = Snapshot | Hint | CodeHeard | CodeHint | LookAgain | Ignored
+@dataclass(frozen=True, slots=True)
+class AlertHeard:
+    """The delivery told an alert."""
+
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureHint:
+    """Something was measured anew on this subject: the engine asks `MeasureSource.measure`."""
+
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateHeard:
+    """The delivery told how code stands with its quality gate."""
+
+    gate: GateSeen
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPressed:
+    """Somebody pressed a button of a notification."""
+
+    pressed: Pressed
+
+
+@dataclass(frozen=True, slots=True)
+class AccessEnded:
+    """The vendor says that our access has ended (uninstalled, tokens revoked): the engine checks, and says so. `text`
+    is for the operator."""
+
+    text: str
+
+
+Signal = (
+    Snapshot
+    | Hint
+    | CodeHeard
+    | CodeHint
+    | LookAgain
+    | AlertHeard
+    | MeasureHint
+    | GateHeard
+    | ButtonPressed
+    | AccessEnded
+    | Ignored
+)
 """What one delivery can mean."""
 
 Secrets = Mapping[str, Sequence[str]]

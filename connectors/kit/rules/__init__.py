@@ -25,8 +25,7 @@ from connectors.kit.rules import (
     reading,
     secrecy,
     source,
-    support,
-    trouble,
+    tasktrouble,
     verification,
 )
 
@@ -42,12 +41,11 @@ _MODULES = (
     docs,
     delivery,
     creating,
-    trouble,
+    tasktrouble,
     leaving,
     fields,
     reading,
     deleting,
-    support,
     changing,
     honesty,
     budget,
