@@ -32,7 +32,7 @@ CHANGE_FIELDS = (
     *("source.branch.name", "source.commit.hash", "destination.branch.name", "destination.commit.hash"),
     *(f"{who}.{name}" for who in ("author", "closed_by") for name in PEOPLE),
 )
-COMMIT_FIELDS = ("hash", "date", "message", "author.raw", *(f"author.user.{name}" for name in PEOPLE))
+COMMIT_FIELDS = ("hash", "date", "message", "parents.hash", "author.raw", *(f"author.user.{name}" for name in PEOPLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,10 @@ class BitbucketClient:
         """Those updated since (whole seconds count)."""
         asked = {"q": f"updated_on >= {since}"} if since else {}
         return self.page(CHANGES, repository, state=STATES, **asked)
+
+    def last_changes(self, repository: str) -> list[bb.Change]:
+        """The last updated ones."""
+        return self.page(CHANGES, repository, state=STATES, sort="-updated_on").values
 
     def commits(self, repository: str, include: str, exclude: str | None) -> bb.Page[bb.Commit]:
         """The commits that can be reached from one and not from the other, newest first."""

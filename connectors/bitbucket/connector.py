@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import SecretStr
 
@@ -16,7 +16,7 @@ from connectors.bitbucket import mapping, webhook
 from connectors.bitbucket.config import BitbucketConfig
 from connectors.bitbucket.manifest import MANIFEST
 from connectors.bitbucket.reading import Part, Reader
-from connectors.bitbucket.shapes import Deployment, Home
+from connectors.bitbucket.shapes import Home
 
 BELIEVED = timedelta(hours=3)
 """How long a webhook is believed to work without a look: one that fails for long may be turned off without a word. The
@@ -26,6 +26,8 @@ ADMIN_HINT = (
     "Only an administrator of the workspace, or of each repository, may register webhooks, and the credentials need "
     "the scope webhook. Polling finds every change but pushes; lower poll_seconds if that is too late."
 )
+
+T = TypeVar("T")
 
 Stream = Callable[[c.RemoteRepository, c.JsonObject], Iterator[Part]]
 
@@ -77,7 +79,7 @@ class BitbucketConnector:
         yield found
 
     def code_events(self, repository: c.RemoteRepository, cursor: c.Cursor | None) -> Iterator[c.CodePage]:
-        """Changes, commits, runs and deployments, one after the other. The cursor holds the mark of each."""
+        """Commits, changes (which landed by some of them), runs and deployments. The cursor holds the mark of each."""
         marks: c.JsonObject = dict(cursor or {})
         pages = 0
         for name, stream in self._streams():
@@ -90,8 +92,8 @@ class BitbucketConnector:
     def _streams(self) -> list[tuple[str, Stream]]:
         reader = self._reader
         table: list[tuple[c.CodeKind, str, Stream]] = [
-            (c.CodeKind.PULL_REQUEST, "changes", reader.changes),
             (c.CodeKind.PUSH, "commits", reader.commits),
+            (c.CodeKind.PULL_REQUEST, "changes", reader.changes),
             (c.CodeKind.PIPELINE, "runs", reader.runs),
             (c.CodeKind.DEPLOYMENT, "deployments", reader.deployments),
         ]
@@ -110,29 +112,36 @@ class BitbucketConnector:
             yield Part([], {})
 
     def fetch_code(self, refs: Sequence[c.CodeRef]) -> Sequence[c.CodeEvent]:
-        """All that happened to these. Deployments of a run are looked for among the last changed."""
-        recent: dict[str, list[Deployment]] = {}
+        """All that happened to these; of what is gone nothing."""
         events: list[c.CodeEvent] = []
-        for ref in refs:
-            with suppress(c.NotFound):
-                events += self._fetch(ref, recent)
+        for home in dict.fromkeys(ref.repository for ref in refs):
+            for kind, fetch in _FETCHED.items():
+                ids = [ref.id for ref in refs if (ref.repository, ref.kind) == (home, kind)]
+                with suppress(c.NotFound):
+                    events += fetch(self, home, ids) if ids else []
         return events
 
-    def _fetch(self, ref: c.CodeRef, recent: dict[str, list[Deployment]]) -> list[c.CodeEvent]:
-        home, reader = ref.repository, self._reader
-        if ref.kind is c.RefKind.CHANGE:
-            return reader.change(home, self._client.one(api.CHANGE, home, ref.id))
-        if ref.kind is c.RefKind.RUN:
-            return reader.run(home, self._client.one(api.PIPELINE, home, ref.id))
-        if ref.kind is c.RefKind.PUSH:
-            branch, before, after = ref.id.split(":")
-            return reader.pushed(home, before or None, after) if branch == self._default_branch(home) else []
-        if ref.kind is c.RefKind.DEPLOYMENT:
-            if home not in recent:
-                recent[home] = self._client.page(api.DEPLOYMENTS, home).values
-            rows = [row for row in recent[home] if row.release.name == f"#{ref.id}"]
-            return [event for row in rows for event in reader.deployment(home, row)]
-        return []  # Bitbucket has no releases
+    def _fetch_pushes(self, home: str, ids: Sequence[str]) -> list[c.CodeEvent]:
+        """What they brought to the default branch; those that follow each other are one question."""
+        branch = f"{self._default_branch(home) or ''}:"
+        chains = mapping.chained([id_.removeprefix(branch) for id_ in ids if id_.startswith(branch)])
+        return _each(chains, lambda ends: self._reader.pushed(home, ends[0] or None, ends[1]))
+
+    def _fetch_changes(self, home: str, ids: Sequence[str]) -> list[c.CodeEvent]:
+        """What is heard of was just updated: it is looked for among the last that were, and then by itself."""
+        last = {str(change.id): change for change in self._client.last_changes(home)}
+        return _each(
+            ids, lambda id_: self._reader.change(home, last.get(id_) or self._client.one(api.CHANGE, home, id_))
+        )
+
+    def _fetch_runs(self, home: str, ids: Sequence[str]) -> list[c.CodeEvent]:
+        return _each(ids, lambda id_: self._reader.run(home, self._client.one(api.PIPELINE, home, id_)))
+
+    def _fetch_deployments(self, home: str, ids: Sequence[str]) -> list[c.CodeEvent]:
+        """Those of runs, among the last changed."""
+        runs = {f"#{id_}" for id_ in ids}
+        rows = self._client.page(api.DEPLOYMENTS, home).values
+        return _each([row for row in rows if row.release.name in runs], lambda row: self._reader.deployment(home, row))
 
     def _default_branch(self, repository: str) -> str | None:
         if repository not in self._default:
@@ -210,3 +219,22 @@ class BitbucketConnector:
         """Remove them; one already gone is success."""
         for path in subscription.external_ids:
             self._client.delete_hook(path)
+
+
+def _each(things: Iterable[T], fetch: Callable[[T], Sequence[c.CodeEvent]]) -> list[c.CodeEvent]:
+    """What is fetched of each that is still there."""
+    events: list[c.CodeEvent] = []
+    for thing in things:
+        with suppress(c.NotFound):
+            events += fetch(thing)
+    return events
+
+
+_FETCHED = {
+    c.RefKind.PUSH: BitbucketConnector._fetch_pushes,
+    c.RefKind.CHANGE: BitbucketConnector._fetch_changes,
+    c.RefKind.RUN: BitbucketConnector._fetch_runs,
+    c.RefKind.DEPLOYMENT: BitbucketConnector._fetch_deployments,
+}
+"""What can be asked for, and how. Pushes first: the commits they brought need not be asked for when changes landed by
+them. There are no releases."""

@@ -23,6 +23,6 @@ MANIFEST = Manifest(
     webhooks=WEBHOOKS,
     # 1,000 calls in any hour, and no header tells what is left: 900 at most, 180 at once and 3,600 times 0.2.
     rates=RateFacts(per_second=0.2, burst=180),
-    # A merged change costs six calls: a batch has to fit into the burst, or it would never be read to its end.
+    # A merged change costs up to six calls: a batch has to fit into the burst, or it would never be read to its end.
     refetch_batch=20,
 )

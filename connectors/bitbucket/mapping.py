@@ -68,6 +68,22 @@ def committed(repository: str, commit: bb.Commit) -> c.CodeEvent:
     return c.CodeEvent(repository, at, c.Committed(commit.hash, title, who, at))
 
 
+def chained(pushes: Sequence[str]) -> list[tuple[str, str]]:
+    """Pushes to a branch (`before:after`) as their ends, those that follow each other as one. One that was forced
+    (`before:after:forced`) is for itself: what it threw away, and what came before, lie on no line to its end."""
+    alone: list[tuple[str, str]] = []
+    begins: dict[str, str] = {}
+    for push in pushes:
+        before, after, *forced = push.split(":")
+        if forced:
+            alone.append((before, after))
+            continue
+        begin = begins.pop(before, before)
+        end = next((end for end, other in begins.items() if other == after), after)
+        begins[end] = begin
+    return alone + [(begin, end) for end, begin in begins.items()]
+
+
 # --- changes ----------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """Reading a repository from where the last reading ended: one stream for each kind of thing, each with its own mark.
 
-Marks are the parts of the cursor. Each is told after so few calls that the budget's burst covers them: where the
-budget ends a reading, what was read before is kept.
+Marks are the parts of the cursor. One is told after each change, which costs up to six calls: where the budget ends a
+reading, what was read before is kept, and with the few calls of a minute the next one comes further.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from connectors.bitbucket import mapping
 from connectors.bitbucket import shapes as bb
 from connectors.bitbucket.config import BitbucketConfig
 from connectors.bitbucket.mapping import Landing, when
-from connectors.reading import batches
 
 T = TypeVar("T")
-
-AT_ONCE = 5
-"""Changes between two marks: a merged one costs up to six calls."""
 
 OPEN_FOR = timedelta(days=30)
 MOST_OPEN = 50
 """How long, and how many of them, unfinished runs are asked after one by one. A run that waits for somebody to start
 its next step may wait for ever."""
 
-FULL = 40
-"""Digits of a whole hash; in pull requests there are 12."""
+SHORT, FULL = 12, 40
+"""Digits of a hash in pull requests, and of a whole one."""
+
+MOST_KNOWN = 10_000
+"""Commits kept in a session, some three megabytes: a change that landed by one of them takes a call less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class Reader:
         self._client = client
         self._now = context.http.vendor_now
         self._web = context.endpoints["web"]
+        self._known: dict[tuple[str, str], bb.Commit] = {}
         self._overlap = timedelta(minutes=context.config.overlap_minutes)
 
     def _start(self) -> datetime | None:
@@ -75,10 +75,11 @@ class Reader:
         total = mark.get("total") or page.size if first else None
         done: int = mark.get("done", 0)
         while True:
-            new = [change for change in page.values if mark.get("seen", {}).get(str(change.id)) != change.updated_on]
-            for chunk in batches(new, AT_ONCE):
-                events = [event for change in chunk for event in self.change(repository.external_id, change)]
-                mark, done = self._seen(mark, chunk), done + len(chunk)
+            for change in page.values:
+                if mark.get("seen", {}).get(str(change.id)) == change.updated_on:
+                    continue
+                events = self.change(repository.external_id, change)
+                mark, done = self._seen(mark, change), done + 1
                 if first:
                     mark |= {"done": done, "total": max(total or 0, done)}
                 yield Part(events, mark, *self._progress(mark))
@@ -93,9 +94,9 @@ class Reader:
         done_now = self._progress(mark)
         yield Part([], {name: mark[name] for name in ("since", "seen") if name in mark}, *done_now)
 
-    def _seen(self, mark: c.JsonObject, chunk: Sequence[bb.Change]) -> c.JsonObject:
-        high = max([when(change.updated_on) for change in chunk] + ([when(mark["since"])] if "since" in mark else []))
-        known = mark.get("seen", {}) | {str(change.id): change.updated_on for change in chunk}
+    def _seen(self, mark: c.JsonObject, change: bb.Change) -> c.JsonObject:
+        high = max(when(at) for at in (change.updated_on, mark.get("since")) if at)
+        known = mark.get("seen", {}) | {str(change.id): change.updated_on}
         kept = {number: at for number, at in known.items() if when(at) >= high - self._overlap}
         return {**mark, "since": _iso(high), "seen": kept}
 
@@ -134,7 +135,8 @@ class Reader:
         return sum(row.lines_added for row in rows), sum(row.lines_removed for row in rows), len(rows)
 
     def _commit(self, repository: str, sha: str) -> bb.Commit | None:
-        return _or_none(lambda: self._client.one(api.COMMIT, repository, sha))
+        known = self._known.get((repository, sha[:SHORT])) if len(sha) >= SHORT else None
+        return known or _or_none(lambda: self._client.one(api.COMMIT, repository, sha))
 
     def full(self, repository: str, sha: str) -> str:
         """A hash in full; the short one where the commit is gone for good."""
@@ -163,7 +165,7 @@ class Reader:
             rows = [commit for commit in page.values if start is None or when(commit.date) >= start]
             more = page.next if rows else None
             mark = {"head": known, "tip": tip, "next": more} if more else {"head": tip}
-            yield Part([mapping.committed(repository.external_id, commit) for commit in rows], mark)
+            yield Part(self._committed(repository.external_id, rows), mark)
             if more is None:
                 return
 
@@ -171,7 +173,12 @@ class Reader:
         """The commits that a push brought to the default branch."""
         first = self._client.commits(repository, after, before)
         pages = self._client.walk(first, bb.Commit)
-        return [mapping.committed(repository, commit) for page in pages for commit in page.values]
+        return [event for page in pages for event in self._committed(repository, page.values)]
+
+    def _committed(self, repository: str, rows: Sequence[bb.Commit]) -> list[c.CodeEvent]:
+        for commit in rows[: MOST_KNOWN - len(self._known)]:
+            self._known[repository, commit.hash[:SHORT]] = commit
+        return [mapping.committed(repository, commit) for commit in rows]
 
     # --- pipelines ----------------------------------------------------------------------------------
 

@@ -138,7 +138,7 @@ def _pushed(told: Told, config: BitbucketConfig, event: str) -> Iterator[c.Signa
             pushed = c.Pushed(prefix + node.name, before, after, mapping.person(told.actor), moved.forced)
             yield c.CodeHeard(c.CodeEvent(told.repository.uuid, mapping.when(node.target.date), pushed))
         if after is not None and node.type not in REFS:
-            yield _hint(told, c.RefKind.PUSH, f"{node.name}:{before or ''}:{after}")
+            yield _hint(told, c.RefKind.PUSH, f"{node.name}:{before or ''}:{after}" + ":forced" * moved.forced)
 
 
 def _opened(told: Told, config: BitbucketConfig, event: str) -> Iterator[c.Signal]:

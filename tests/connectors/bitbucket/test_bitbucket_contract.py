@@ -32,6 +32,7 @@ def drive(bench: Bench) -> None:
         bench.host.run(bench.ann, API, f"build {number}")
     bench.read(cursor)
     bench.read(repositories=[API])
+    bench.read(events=["pull_request"])  # without the commits there are, those that landed changes are asked for
     home = bench.repository().external_id
     connector.fetch_code([CodeRef(home, RefKind.DEPLOYMENT, "1"), CodeRef(home, RefKind.CHANGE, "404")])
     hooks(bench)

@@ -268,3 +268,21 @@ def test_a_deployment_that_was_stopped_before_it_began_was_made_when_it_was_stop
     stopped = deployment(name="COMPLETED", completed_on="2026-04-01T09:00:00Z")
     assert [event.at for event in mapping.deployed(REPO, stopped, SHA, RunState.CANCELLED)] == [day(1), day(1)]
     assert mapping.deployed(REPO, deployment(name="UNDEPLOYED"), SHA, None) == []
+
+
+@pytest.mark.parametrize(
+    ("pushes", "asked"),
+    [
+        ([], []),
+        (["a:b"], [("a", "b")]),
+        (["a:b", "b:c", "c:d"], [("a", "d")]),
+        (["c:d", "a:b", "b:c"], [("a", "d")]),
+        (["b:c", "c:d", "a:b"], [("a", "d")]),
+        ([":a", "a:b"], [("", "b")]),
+        (["a:b", "x:y"], [("a", "b"), ("x", "y")]),
+        (["a:b", "b:c:forced", "c:d"], [("b", "c"), ("a", "b"), ("c", "d")]),
+        (["a:b", "b:a:forced", "a:c"], [("b", "a"), ("a", "b"), ("a", "c")]),
+    ],
+)
+def test_pushes_that_follow_each_other_are_asked_for_as_one(pushes: list[str], asked: list[tuple[str, str]]):
+    assert mapping.chained(pushes) == asked

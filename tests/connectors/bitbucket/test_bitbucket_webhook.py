@@ -102,7 +102,7 @@ def test_a_push_that_tells_no_time_is_only_asked_for():
     changes = [{"old": None, "new": node, "forced": True}, {"old": None, "new": None}]
     [hint] = parse("push", push={"changes": changes})
     assert isinstance(hint, CodeHint)
-    assert hint.ref.id == f"main::{HASH['new']}"
+    assert hint.ref.id == f"main::{HASH['new']}:forced"
 
 
 def test_an_opened_change_is_ready_unless_it_is_a_draft():
