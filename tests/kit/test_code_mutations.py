@@ -37,6 +37,7 @@ from connectors.http import Unlimited
 from connectors.kit.report import Outcome
 from connectors.kit.rule import Rule
 from connectors.kit.rules import RULES
+from connectors.kit.rules.codetrouble import READING
 from simulation.bench import trial_of
 from tests.kit.forge import ForgeConnector
 from tests.kit.forge.side import ForgeSide
@@ -462,3 +463,18 @@ def test_a_state_that_passes_is_told_alike_or_by_some_ways_only(monkeypatch: Pat
             assert outcome(BY_ID[rule]) == (Outcome.PASSED, [])
     tell_another_time_of_running(monkeypatch)
     assert outcome(BY_ID["code-ways-agree"])[0] is Outcome.FAILED
+
+
+def test_what_arises_for_a_reading_is_one_thing_at_a_time() -> None:
+    """Who has few calls in an hour still has enough for an outage's work."""
+    trial = trial_of(ForgeConnector, ForgeSide)
+    assert trial.open_bench is not None
+    with trial.open_bench() as bench:
+        bench.begin()
+        home = bench.code.repositories()[0].id
+        before = bench.code.happened_in(home)
+        for number in range(4):
+            READING.arises(bench, number)
+        arisen = bench.code.happened_in(home) - before
+    assert arisen["code.pull_request_opened"] == 2
+    assert sum(count for what, count in arisen.items() if what.startswith("code.pull_request_merged")) == 2
