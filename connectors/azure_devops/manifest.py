@@ -2,7 +2,7 @@
 
 from connectors.azure import CREDENTIALS, ENDPOINTS, OAUTH
 from connectors.azure_devops.config import AzureDevOpsConfig
-from connectors.azure_hooks import WEBHOOKS
+from connectors.azure_devops.webhook import WEBHOOKS
 from connectors.contract import Category, Manifest, RateFacts
 
 MANIFEST = Manifest(

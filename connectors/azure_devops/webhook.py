@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from connectors.azure_devops.config import AzureDevOpsConfig
+from connectors.azure_hooks import WEBHOOKS, handshake, verify
 from connectors.contract import BadPayload, CodeHint, CodeKind, CodeRef, Ignored, RawDelivery, RefKind, Signal
+
+__all__ = ["EVENTS", "WEBHOOKS", "handshake", "parse", "verify", "wanted"]
 
 
 class _Id(msgspec.Struct):
