@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session as DbSession
 
-from connectors.contract import CodeSource, CodeSyncConfig, Config, RemoteRepository
+from connectors.contract import CodeSource, CodeSyncConfig, Config, RemoteRepository, TaskSyncConfig
 from core import ids
 from core.models import Integration, Repository, SyncRun
 from sync.code import LEFT_OUT, repository_key
@@ -35,8 +35,9 @@ PASSING = frozenset({"transient", "rate_limited"})
 SHOWN = 3
 """Names told in a sentence."""
 
-CODE_ONLY = frozenset({"repositories", "events", "history_days", "production_environments"})
-"""Config keys by which a repository that is read already is not read anew, unless `wants_more` says so."""
+READ_STAYS = frozenset({*CodeSyncConfig.model_fields, *TaskSyncConfig.model_fields})
+"""Config keys by which a repository that is read already is not read anew, unless `wants_more` says so: what is
+followed, how often, and what items mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def wants_more(old: Config, new: Config) -> bool:
     if not (isinstance(old, CodeSyncConfig) and isinstance(new, CodeSyncConfig)):
         return True
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    if any(before[key] != after[key] for key in after.keys() - CODE_ONLY - {"poll_seconds"}):
+    if any(before[key] != after[key] for key in after.keys() - READ_STAYS):
         return True
     longer = old.history_days is not None and (new.history_days is None or new.history_days > old.history_days)
     return longer or bool(new.kinds() - old.kinds())

@@ -6,10 +6,14 @@ import pytest
 
 from connectors.contract import (
     CodeHeard,
+    CodeSyncConfig,
+    ProjectMapping,
+    TaskSyncConfig,
     Transient,
 )
 from core.models import Event, Integration, SyncRun
 from sync import integrations
+from sync.repositories import wants_more
 from sync.runtime import Lane
 from tests.sync.forge import Following, rung
 
@@ -196,3 +200,18 @@ def test_an_integration_without_code_is_never_pulled_for_it(rt, forge, team):
         session.get_one(Integration, following.id).capabilities = ["webhooks"]
     following.poll()
     assert "repositories" not in forge.calls
+
+
+class Dual(CodeSyncConfig, TaskSyncConfig):
+    """Of a vendor that has items, too."""
+
+    projects: list[ProjectMapping] = []
+
+
+@pytest.mark.parametrize(
+    "items",
+    [{"status_map": {"Open": "backlog"}}, {"conflict": {"title": "platform"}}, {"projects": [{"external": "a"}]}],
+)
+def test_what_items_mean_is_no_reason_to_read_a_history_anew(items):
+    assert not wants_more(Dual(), Dual.model_validate(items))
+    assert wants_more(Dual(events=["push"]), Dual.model_validate(items))
