@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from connectors.kit.bench import Bench
 from connectors.kit.rule import CODE, Finding, Rule, Tier
 from connectors.kit.rules.codehearing import missing
-from connectors.kit.rules.trouble import HOUR, Reason, Work
+from connectors.kit.rules.trouble import HOUR, OUTAGE, Reason, Work
 
 LASTING = 4
 """Readings that fail until it is more than a vendor's bad moment."""
@@ -50,6 +50,7 @@ READING = Work(
     fail=_fail,
     reason=_reason,
     whole=missing,
+    heard=OUTAGE,
     says_how=frozenset({"repositories_missing"}),
 )
 

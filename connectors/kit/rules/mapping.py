@@ -10,6 +10,9 @@ from connectors.kit.rule import BOTH_WAYS, Finding, Rule, Tier
 
 VALUES: Mapping[str, tuple[str, ...]] = {"status": tuple(Status), "priority": tuple(Priority)}
 
+BETWEEN = 120
+"""Seconds between two things done here: a budget of calls that one of them used up is whole again."""
+
 
 def total(bench: Bench) -> Iterator[Finding]:
     """Every value there maps, every value here comes back, and the operator's own map is heeded."""
@@ -46,7 +49,7 @@ def _reads_all(bench: Bench, field: str) -> Iterator[Finding]:
 
 def _round_trip(bench: Bench, field: str) -> Iterator[Finding]:
     for value in VALUES[field]:
-        bench.wait(120)
+        bench.wait(BETWEEN)
         bench.edit(field, value)
         bench.push()
         [item], [binding] = bench.vendor.items().values(), bench.bindings()
@@ -90,6 +93,7 @@ def _operators_map(bench: Bench, field: str) -> Iterator[Finding]:
         if changed.http != 201:
             yield Finding(f"a map of every {field} is refused: {changed.text}", "Accept every name the vendor has.")
             return
+        bench.wait(BETWEEN)
         bench.pull()
         readings.append(bench.tasks()[0][field])
     if readings[0] == readings[1]:

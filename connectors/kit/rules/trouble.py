@@ -28,8 +28,9 @@ RECOVERY = 20
 """Minutes after it: the longest backoff is a quarter of an hour."""
 
 MOST_CALLS_OF_AN_OUTAGE = 60
-"""Calls within OUTAGE, however much is to be done: the pull backs off from seconds to a quarter of an hour, which is
-about nine calls, and the push lane makes three before it closes for as long."""
+"""Calls within OUTAGE, beside those about what is heard of meanwhile and however much is to be done: the pull backs off
+from seconds to a quarter of an hour, which is about nine tries of one or two calls, and the push lane makes three calls
+before it closes for as long."""
 
 REFUSALS = 5
 """Rounds of work that are refused: one refusal alone may be a vendor's bad moment."""
@@ -60,6 +61,7 @@ class Work:
     reason    why it failed, as the operator sees it
     whole     nothing was lost, after what happened
     parts     what the diagnostics tell of besides PARTS
+    heard     calls about what is heard of during an outage, each of which is tried once when it comes
     says_how  reasons of the engine's own whose text tells what to do
     """
 
@@ -72,6 +74,7 @@ class Work:
     reason: Callable[[Bench, int], Reason]
     whole: Callable[[Bench, str], Iterator[Finding]]
     parts: tuple[str, ...] = ()
+    heard: int = 0
     says_how: frozenset[str] = frozenset()
 
     def rate_limited(self, bench: Bench) -> Iterator[Finding]:
@@ -153,7 +156,7 @@ class Work:
             bench.tick()
             bench.wait(MINUTE)
         calls = len(bench.vendor.calls.records())
-        if calls > MOST_CALLS_OF_AN_OUTAGE:
+        if calls > MOST_CALLS_OF_AN_OUTAGE + self.heard:
             yield Finding(
                 f"{calls} calls in {OUTAGE} minutes of an outage", "Raise Transient for it; retry nothing yourself."
             )
