@@ -81,6 +81,14 @@ class Issues:
             self._numbers[project] = str(self._client.repository(self._owner, project).id)
         return self._numbers[project]
 
+    def _project(self, issue: Issue, repo: str) -> str:
+        """The mapped repository an issue is in, as the config calls it; "" for another one. The issue names it, without
+        a call, unless the config has an older name."""
+        name = issue.repository_url.rpartition("/")[2].casefold()
+        named = (project for project in self._projects if project.casefold() == name)
+        numbered = (project for project in self._projects if self._number(project) == repo)
+        return next(named, None) or next(numbered, "")
+
     def vocabularies(self) -> Iterator[Vocabulary]:
         """The same words everywhere: what an issue can be, and every label that means something."""
         for project in self._projects:
@@ -110,12 +118,11 @@ class Issues:
     def fetch(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
         """Each by a call. GitHub says 410 of one that was deleted; what is nowhere may only be hidden."""
         found: dict[str, RemoteTask | Gone] = {}
-        names = {self._number(project): project for project in self._projects}
         for id_ in ids:
             repo, _, number = id_.partition("#")
             issue = self._client.issue(repo, number)
             if isinstance(issue, Issue):
-                found[id_] = self._task(issue, names.get(repo, ""), repo)
+                found[id_] = self._task(issue, self._project(issue, repo), repo)
             else:
                 reason = GoneReason.DELETED if issue == 410 else GoneReason.UNREACHABLE
                 found[id_] = Gone(id_, reason, f"GitHub answers {issue}")
@@ -192,8 +199,7 @@ class Issues:
         held = self._client.issue(repo, number)
         if not isinstance(held, Issue):
             raise NotFound(f"GitHub answers {held} for the issue {external_id}.")
-        project = next((name for name in self._projects if self._number(name) == repo), "")
-        write = Write()
+        project, write = self._project(held, repo), Write()
         for name, value in differing(self._task(held, project, repo), changes, expected, write):
             self._set(name, value, held, repo, write)
         issue = held

@@ -186,6 +186,7 @@ class Issue(msgspec.Struct):
     state: str
     html_url: str
     updated_at: str
+    repository_url: str = ""
     body: str | None = None
     state_reason: str | None = None
     labels: list[Label] = []

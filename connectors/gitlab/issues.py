@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from connectors import bytime
 from connectors.bytime import Answer, Window
@@ -59,7 +60,7 @@ STATES = frozenset({"opened", "closed", "none"})
 
 ENDED = frozenset({Status.DONE, Status.CANCELLED})
 
-_MARK = re.compile(r"\s*<!-- (scrums-[a-z0-9-]+) -->\s*$")
+MARK = re.compile(r"\s*<!-- (scrums-[a-z0-9-]+) -->\s*$")
 """The key of a task created here: at the end of the description, where nobody sees it."""
 
 T = TypeVar("T", Status, Priority)
@@ -144,8 +145,7 @@ class Issues:
 
     def task(self, issue: Issue) -> RemoteTask:
         """An issue as the engine wants it."""
-        project = str(issue.project_id)
-        container = next((name for name, id_ in self._projects().items() if id_ == project), project)
+        container = self._container(issue)
         text, mark = _unmarked(issue.description or "")
         person = _first(issue.assignees)
         return RemoteTask(
@@ -164,6 +164,16 @@ class Issues:
             assignee=RemoteUser(str(person.id), person.name) if person else None,
             create_key=mark,
         )
+
+    def _container(self, issue: Issue) -> str:
+        """The mapped project an issue is in, as the config calls it, else its id. The issue's address names it, without
+        a call, unless the config has an older path."""
+        path = urlsplit(issue.web_url).path.partition("/-/")[0].casefold()  # a server may live below a path of its own
+        for mapping in self._config.projects:
+            if path.endswith(f"/{self._config.path(mapping.external)}".casefold()):
+                return mapping.external
+        project = str(issue.project_id)
+        return next((name for name, id_ in self._projects().items() if id_ == project), project)
 
     def _status_word(self, issue: Issue) -> str:
         """A label that fits the state: one left over on a closed issue does not open it again."""
@@ -284,5 +294,5 @@ def _marked(text: str, mark: str | None) -> str:
 
 
 def _unmarked(text: str) -> tuple[str, str | None]:
-    found = _MARK.search(text)
+    found = MARK.search(text)
     return (text[: found.start()], found[1]) if found else (text, None)

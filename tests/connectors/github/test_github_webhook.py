@@ -16,6 +16,7 @@ from connectors.contract import (
     CodeHeard,
     CodeHint,
     CodeRef,
+    Hint,
     Ignored,
     LookAgain,
     Pushed,
@@ -64,13 +65,16 @@ def push(**more: Any) -> dict[str, Any]:
 
 
 FIXTURES = sorted((Path(connectors.github.__file__).parent / "fixtures").glob("*.json"))
-MEANINGS: dict[type, str] = {CodeHeard: "event", CodeHint: "ask", LookAgain: "look_again"}
+MEANINGS: dict[type, str] = {CodeHeard: "event", CodeHint: "ask", Hint: "hint", LookAgain: "look_again"}
+SYNCED = GitHubConfig.model_validate(
+    {"organization": "apex-digital", "repositories": ["payments-api"], "sync_issues": True}
+)
 
 
 @pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.stem)
 def test_each_recording_means_what_it_says(fixture: Path) -> None:
     recording = json.loads(fixture.read_text())
-    signal = parse(recording["headers"]["x-github-event"], recording["body"])[0]
+    signal = parse(recording["headers"]["x-github-event"], recording["body"], SYNCED)[0]
     meant = f"ignored:{signal.code}" if isinstance(signal, Ignored) else MEANINGS[type(signal)]
     assert meant == recording["expect"]
 

@@ -183,7 +183,7 @@ def test_an_edit_costs_a_look_and_a_write_and_none_where_nothing_differs(still: 
     known, one = fetched(still, id_), connector(still)
     still.called()
     one.update_task(id_, {"title": "New", "status": "done"}, expected(known))
-    assert still.called() == {"getIssue": 1, "updateIssue": 1, "getProject": 2}
+    assert still.called() == {"getIssue": 1, "updateIssue": 1}
     one.update_task(id_, {"title": "New"}, expected(known))
     assert still.called() == {"getIssue": 1}
 
