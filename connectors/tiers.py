@@ -20,6 +20,8 @@ SHIPPED: Mapping[str, str] = {
     "azure_devops": "platinum",
     "bitbucket": "platinum",
     "clickup": "gold",
+    "github": "platinum",
+    "gitlab": "platinum",
     "jira": "platinum",
     "linear": "platinum",
 }

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from connectors.contract import Config, RawDelivery, capabilities
+from connectors.contract import Config, capabilities
 from connectors.kit.codepeople import DEEDS, There
 from sandbox.code import REPOSITORIES, CodeHost, CodeSandbox, Repo
 from sandbox.errors import VendorError
@@ -70,10 +70,6 @@ class CodeSide(SandboxSide):
     def made_config(self, **config: Any) -> Config:
         """The config with what is given."""
         return self.connector_class.manifest.config.model_validate({**self.config(), **config})
-
-    def tells_of_absence(self, delivery: RawDelivery) -> bool:
-        """No item can be gone."""
-        return False
 
     def repository_id(self, repo: Repo) -> str:
         """The vendor's immutable id, as `external_id` gives it."""

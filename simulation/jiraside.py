@@ -50,6 +50,7 @@ class JiraSide:
     containers = ("APEX", "BETA")
     calls_of_a_write = 3
     begins_skewed = True
+    tells_deletions = True
     fixtures: Path | None = Path(connectors.jira.__file__).with_name("fixtures")
 
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:

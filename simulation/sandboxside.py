@@ -46,6 +46,7 @@ class SandboxSide:
     token_field                    the field of the credentials that holds the API token
     last_calls                     `METHOD path` patterns of the calls that end a write
     fixtures                       a folder with recorded deliveries, one JSON file each
+    tells_deletions                whether a webhook tells of a deleted item
     """
 
     name: ClassVar[str]
@@ -59,6 +60,7 @@ class SandboxSide:
     calls_of_a_write: int = 1
     fixtures: Path | None = None
     begins_skewed = True
+    tells_deletions: bool = True
 
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:
         self._ours = clock
@@ -123,6 +125,14 @@ class SandboxSide:
     def writes_blindly(self, where: str, operation: str) -> bool:
         """A vendor that checks versions, or tells what was replaced, leaves no such moment."""
         return False
+
+    def external_id(self, item: TrackerItem) -> str:
+        """An item's id, as the connector tells it."""
+        return item.id
+
+    def key(self, item: TrackerItem) -> str:
+        """What people call an item."""
+        return item.key
 
     def marker(self, item: TrackerItem) -> str | None:
         """The mark our connector left in an item."""
@@ -206,7 +216,8 @@ class SandboxSide:
 
     def tells_of_absence(self, delivery: RawDelivery) -> bool:
         """Whether a delivery is about an item that is not there (any more)."""
-        return any(item not in self.sandbox.tracker.items for item in self._told_of(delivery))
+        there = {self.external_id(item) for item in self.sandbox.tracker.items.values()}
+        return any(item not in there for item in self._told_of(delivery))
 
     def _told_of(self, delivery: RawDelivery) -> list[str]:
         told = []
@@ -230,15 +241,18 @@ class SandboxSide:
 
     def create(self, title: str, slot: int) -> str | None:
         """Make an item."""
-        return self._person.create(self.containers[slot % 2], title).id
+        return self.external_id(self._person.create(self.containers[slot % 2], title))
 
     def edit(self, slot: int, field: str, value: str | int) -> str | None:
         """Set a field."""
         item = self._pick(slot)
         if item is None:
             return None
+        self._set(item, field, value)
+        return self.external_id(item)
+
+    def _set(self, item: TrackerItem, field: str, value: str | int) -> None:
         self._person.edit(item.id, **{field: self._there(item, field, value)})
-        return item.id
 
     def _there(self, item: TrackerItem, field: str, value: str | int) -> str | None:
         """A drawn value in the vendor's words; numbers choose among what there is."""
@@ -263,19 +277,19 @@ class SandboxSide:
             return None
         home = self.sandbox.tracker.containers[item.container].key
         self._person.move(item.id, self.containers[1 - self.containers.index(home)])
-        return item.id
+        return self.external_id(item)
 
     def delete(self, slot: int) -> str | None:
         """Put an item into the trash."""
         item = self._pick(slot)
         if item is not None:
             self._person.delete(item.id)
-        return item.id if item else None
+        return self.external_id(item) if item else None
 
     def restore(self) -> str | None:
         """Bring back what was deleted last."""
         trash = list(self.sandbox.tracker.trash)
-        return self._person.restore(trash[-1]).id if trash else None
+        return self.external_id(self._person.restore(trash[-1])) if trash else None
 
     def _pick(self, slot: int) -> TrackerItem | None:
         items = list(self.sandbox.tracker.items.values())
@@ -322,7 +336,7 @@ class SandboxSide:
 
     def items(self) -> dict[str, Item]:
         """The items that are there."""
-        return {id_: self._item(item) for id_, item in self.sandbox.tracker.items.items()}
+        return {self.external_id(item): self._item(item) for item in self.sandbox.tracker.items.values()}
 
     def happened(self) -> int:
         """How many lines the journal has."""
@@ -335,20 +349,30 @@ class SandboxSide:
     def _line(self, told: Told) -> Change:
         before = self._item(told.before) if told.before else None
         after = self._item(told.after) if told.after else None
-        asked = told.asked & frozenset(TASK_FIELDS)
-        return Change(told.item.id, before, after, asked, told.who != self.sandbox.robot.id)
+        asked = self._asked(told, before, after)
+        return Change(self.external_id(told.item), before, after, asked, told.who != self.sandbox.robot.id)
+
+    def _asked(self, told: Told, before: Item | None, after: Item | None) -> frozenset[str]:
+        """The fields somebody wanted to be set, whether or not they were so already."""
+        return told.asked & frozenset(TASK_FIELDS)
 
     def _item(self, item: TrackerItem) -> Item:
         tracker = self.sandbox.tracker
-        assignee = NAMES.get(tracker.users[item.assignee].name) if item.assignee else None
         values: dict[str, str | None] = {
             "title": item.title,
             "description": self.text_here(item.description),
-            "status": self.status_names[tracker.statuses[item.status].name],
+            "status": self._status(item),
             "priority": self._priority(item),
-            "assignee": assignee,
+            "assignee": self._assignee(item),
         }
-        return Item(item.id, item.key, tracker.containers[item.container].key, values, self.marker(item))
+        container = tracker.containers[item.container].key
+        return Item(self.external_id(item), self.key(item), container, values, self.marker(item))
+
+    def _status(self, item: TrackerItem) -> str:
+        return self.status_names[self.sandbox.tracker.statuses[item.status].name]
+
+    def _assignee(self, item: TrackerItem) -> str | None:
+        return NAMES.get(self.sandbox.tracker.users[item.assignee].name) if item.assignee else None
 
     def _priority(self, item: TrackerItem) -> str | None:
         """A priority here; where an item has none, what the connector makes of that."""

@@ -17,6 +17,8 @@ SIDES = {  # one line a vendor
     "azure_boards": "simulation.azureboardsside:AzureBoardsSide",
     "clickup": "simulation.clickupside:ClickUpSide",
     "linear": "simulation.linearside:LinearSide",
+    "github": "simulation.githubside:GitHubSide",
+    "gitlab": "simulation.gitlabside:GitLabSide",
 }
 
 CODE_SIDES = {  # one line a vendor

@@ -75,6 +75,7 @@ class ToySide:
     containers = ("TOY", "TWO")
     calls_of_a_write = 1
     begins_skewed = False
+    tells_deletions = True
     fixtures: Path | None = Path(simulation.toy.__file__).with_name("fixtures")
 
     def __init__(self, clock: VirtualClock, machine: Machine) -> None:

@@ -51,6 +51,8 @@ class SimulatedVendor(Protocol):
     """Changes that creating or updating an item may take."""
     begins_skewed: bool
     """Whether its clock is as wrong as the conditions say while the integration is set up already, not only later."""
+    tells_deletions: bool
+    """Whether a webhook tells of a deleted item."""
 
     # --- the integration ---
 

@@ -111,14 +111,13 @@ class World:
         with self.stage.machine.process(Process("outside")):
             work()
         self.air += self.vendor.sent()
-        if not self.hears:
+        if not (self.hears and self.vendor.tells_deletions):
             self._unheard(before)
 
     def _unheard(self, before: int) -> None:
-        """What happened there since then, of which a vendor without webhooks tells nobody: a poll finds it, and a
-        sweep what was deleted."""
+        """What happened there since then, and was told nobody: a poll finds it, and a sweep what was deleted."""
         for change in self.vendor.journal()[before:]:
-            self.needs_poll = True
+            self.needs_poll |= not self.hears
             self.needs_sweep |= change.after is None
 
     def _run(self, name: str, interrupts: tuple[Interrupt, ...], work: Callable[[Runtime], object]) -> None:

@@ -1,0 +1,10 @@
+"""GitLab by the quality scale: one case for each rule, up to the tier that is shipped with it."""
+
+from __future__ import annotations
+
+from connectors import tiers
+from connectors.gitlab import GitLabConnector
+from connectors.kit import conformance
+from connectors.kit.rule import Tier
+
+test_conformance = conformance(GitLabConnector, tier=Tier[tiers.SHIPPED["gitlab"].upper()])
