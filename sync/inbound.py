@@ -36,6 +36,7 @@ from connectors.contract import (
 from core.bulk import among, update_rows
 from core.models import Binding, Delivery, Integration, SyncRun
 from sync.apply import Applied, apply_items
+from sync.budget import BudgetSpent
 from sync.codeheard import CodeSaid, Heard, Outcome, fetch_said, settle_said
 from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault, spread
 from sync.health import may_work
@@ -78,6 +79,10 @@ class Claimed:
     def items(self) -> list[str]:
         """The ids of the items it is about."""
         return [*self.named, *(task.external_id for task in self.snapshots)]
+
+    def questions(self) -> set[object]:
+        """What has to be asked for because of it."""
+        return {*self.named, *self.code.refs}
 
     def state(self) -> str:
         """What it is once it has been worked off."""
@@ -176,24 +181,52 @@ def _next_attempt(integration_id: str, now: datetime) -> Any:
 
 def _work(rt: Runtime, lease: Lease, integration_id: str, batch: list[Claimed]) -> int:
     """Read, refetch and reconcile a batch. What can't be told apart any more is tried one by one."""
+    left = list(batch)
     try:
-        return with_refresh(rt, integration_id, Lane.INBOX, lambda session: _reconcile(rt, lease, session, batch))
+        with_refresh(rt, integration_id, Lane.INBOX, lambda session: _by_parts(rt, lease, session, left))
     except (LeaseLost, DBAPIError):
         raise  # not the deliveries' fault: they stay due
     except ConnectorError as error:
-        _postpone(rt, lease, integration_id, batch, error)
-        return 0
+        _postpone(rt, lease, integration_id, left, error, in_vain=len(left) == len(batch))
     except Exception as error:  # a fault in a plugin (or in us): one delivery's must not hold up the others
-        if len(batch) > 1:
-            return sum(_work(rt, lease, integration_id, [one]) for one in batch)
-        log.exception("inbox.fault", integration_id=integration_id, delivery_id=batch[0].id)
-        _postpone(rt, lease, integration_id, batch, Fault(error))
-        return 0
+        if len(left) > 1:
+            return len(batch) - len(left) + sum(_work(rt, lease, integration_id, [one]) for one in left)
+        log.exception("inbox.fault", integration_id=integration_id, delivery_id=left[0].id)
+        _postpone(rt, lease, integration_id, left, Fault(error))
+    return len(batch) - len(left)
 
 
-def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Claimed]) -> int:
-    for one in batch:
+def _by_parts(rt: Runtime, lease: Lease, session: Session, left: list[Claimed]) -> None:
+    """Work off what is left of a batch, and take out of it what is done. What was asked for is stored before more is
+    asked for than fits into one question: a backlog that takes more calls than the budget holds is done bit by bit."""
+    for one in left:
         read(one, session)
+    for number, part in enumerate(parts(left, session.connector.manifest.refetch_batch)):
+        if number:
+            lease.extend()
+        _reconcile(rt, lease, session, part)
+        done = {one.id for one in part}
+        left[:] = [one for one in left if one.id not in done]
+
+
+def parts(batch: Iterable[Claimed], most: int) -> list[list[Claimed]]:
+    """Deliveries in parts that ask for so many things at most (a delivery that asks for more is a part of its own);
+    what several ask for is asked for once."""
+    found: list[tuple[list[Claimed], set[object]]] = []
+    home: dict[object, int] = {}
+    for one in batch:
+        asked = one.questions()
+        place = next((home[question] for question in asked if question in home), len(found) - 1)
+        if place < 0 or (not asked & found[place][1] and len(asked | found[place][1]) > most):
+            place = len(found)
+            found.append(([], set()))
+        found[place][0].append(one)
+        found[place][1].update(asked)
+        home.update(dict.fromkeys(asked, place))
+    return [part for part, _ in found]
+
+
+def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Claimed]) -> None:
     wanted = list(dict.fromkeys(id_ for one in batch for id_ in one.named))
     snapshots = [task for one in batch for task in one.snapshots]
     fetched = read_items(lease, session, wanted)
@@ -223,7 +256,6 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
         rt.ring(Lane.FACTS, NEWS)
     if outcome.look_again:
         rt.ring(Lane.PULL, session.integration.id)
-    return len(batch)
 
 
 def _scope(session: Session) -> Scope | None:
@@ -322,8 +354,17 @@ def _outcome(one: Claimed, applied: Applied, heard: Heard, now: datetime) -> dic
     }
 
 
-def _postpone(rt: Runtime, lease: Lease, integration_id: str, batch: Sequence[Claimed], error: ConnectorError) -> None:
-    """The batch failed as a whole: its deliveries wait, with the reason, and those tried too often are dead."""
+def _postpone(
+    rt: Runtime,
+    lease: Lease,
+    integration_id: str,
+    batch: Sequence[Claimed],
+    error: ConnectorError,
+    *,
+    in_vain: bool = False,
+) -> None:
+    """The batch failed as a whole: its deliveries wait, with the reason, and those tried too often are dead. `in_vain`:
+    nothing came of this try, so that begun with one call to spare the next one would end as this one did."""
     now = rt.clock()
     ids = [one.id for one in batch]
     dead = [one.id for one in batch if one.attempts >= MAX_ATTEMPTS and not isinstance(error, RateLimited)]
@@ -333,7 +374,8 @@ def _postpone(rt: Runtime, lease: Lease, integration_id: str, batch: Sequence[Cl
         statement = update(Delivery).execution_options(synchronize_session=False)
         session.execute(statement.where(among(session, Delivery.id, ids)).values(**reason))
         if isinstance(error, RateLimited):
-            until = max(error.until, now + timedelta(seconds=1))
+            whole = error.full_at if in_vain and isinstance(error, BudgetSpent) else error.until
+            until = max(whole, now + timedelta(seconds=1))
             # The vendor's pause is no failure of the delivery: it does not use up an attempt.
             values = {"next_attempt_at": until, "attempts": Delivery.attempts - 1}
             session.execute(statement.where(among(session, Delivery.id, ids)).values(**values))

@@ -78,7 +78,8 @@ class Manifest:
     endpoints         name -> base URL; operators may point them elsewhere (a sandbox, a proxy)
     app               what the operator's app at the vendor is known by (a number, a private key): the operator sets it
                       for all integrations, and the connector finds it in `Context.app`
-    refetch_batch     most ids `fetch_tasks` takes in one call of the engine
+    refetch_batch     most ids `fetch_tasks` or `fetch_code` takes in one call of the engine; the calls for them have to
+                      fit into `rates.burst`
     create_settle     after an unclear create: how long until a not-found marker is believed (search index lag)
     contract          CONTRACT_VERSION the connector was written for
     """

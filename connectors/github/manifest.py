@@ -16,4 +16,5 @@ MANIFEST = Manifest(
     webhooks=WEBHOOKS,
     # 5,000 calls an hour for a token or a small installation is 1.4 a second; bursts are counted by the hour only.
     rates=RateFacts(per_second=1.3, burst=60),
+    refetch_batch=15,  # a call or several each: together they fit into a burst
 )

@@ -82,6 +82,7 @@ class Forge:
         self.failures: dict[str, list[Exception | None]] = {}
         self.broken: dict[str, Exception] = {}
         self.calls: list[str] = []
+        self.asked_for: list[int] = []
         self.signals: list[list[Signal]] = []
         self.counts = True
         self.before_page: Callable[[], None] = lambda: None
@@ -193,6 +194,7 @@ class _Connector:
 
     def fetch_code(self, refs: Sequence[CodeRef]) -> list[CodeEvent]:
         self.vendor.called("fetch")
+        self.vendor.asked_for.append(len(refs))
         wanted = {(ref.repository, ref.id) for ref in refs}
         return [
             event

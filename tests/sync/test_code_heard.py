@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from connectors.contract import (
     CodeHeard,
     CodeHint,
@@ -12,6 +15,8 @@ from connectors.contract import (
     Transient,
 )
 from core.models import Delivery
+from sync.budget import BudgetSpent
+from sync.inbound import drain
 from sync.runtime import Lane
 from tests.sync.forge import Following
 
@@ -96,3 +101,49 @@ def test_webhooks_of_a_repository_are_heard_while_its_history_is_read(rt, forge,
     following.backfill()
     following.assert_complete()
     assert following.runs("backfill")[0].counts["events_known"] == 1
+
+
+class Bucket:
+    """A budget that holds `most` calls and gets one a second; asking for so many things takes three calls each."""
+
+    def __init__(self, clock, most: int) -> None:
+        self.clock, self.most, self.left, self.at = clock, most, most, clock()
+
+    def spend(self, things: int) -> None:
+        now = self.clock()
+        self.left, self.at = min(self.most, self.left + (now - self.at).total_seconds()), now
+        if self.left < 3 * things:
+            self.left = 0  # what was asked before the end is lost
+            raise BudgetSpent(now + timedelta(seconds=1), now + timedelta(seconds=self.most))
+        self.left -= 3 * things
+
+
+def test_a_backlog_that_takes_more_calls_than_the_budget_holds_is_worked_off_part_by_part(
+    rt, forge, team, clock, monkeypatch
+):
+    forge.repo("r1", events=5)
+    following = Following(rt, forge, team)
+    following.follow()
+    for number in range(100, 160):
+        forge.opens("r1", number)
+        following.tell(CodeHint(CodeRef("r1", RefKind.CHANGE, str(number))))
+    bucket = Bucket(clock, most=35)
+    connector = rt.registry.get("forge")
+    monkeypatch.setattr(connector, "manifest", replace(connector.manifest, refetch_batch=10))
+    fetch = connector.fetch_code
+
+    def limited(self, refs):
+        bucket.spend(len(refs))
+        return fetch(self, refs)
+
+    monkeypatch.setattr(connector, "fetch_code", limited)
+    tries = 0
+    while following.rows(Delivery, Delivery.state == "pending"):
+        drain(rt, following.id)
+        tries += 1
+        assert tries < 1000, "it is never worked off"
+        clock.advance(seconds=1)
+    following.assert_complete()
+    assert {row.state for row in following.rows(Delivery)} == {"done"}
+    assert {row.attempts for row in following.rows(Delivery)} == {1}, "a spent budget uses up no attempt"
+    assert forge.asked_for == [10] * 6, "nothing was asked for twice"
