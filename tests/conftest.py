@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.contract import load_checker
 from tests.services.network import NetworkGuard, guarded_network
@@ -33,6 +34,10 @@ from tests.services.servers import (
 
 SERVER_FIXTURES = {"postgres", "redis"}
 MIGRATED = "migrated"
+
+# The same examples every time, and no opinion on how long they take: a busy machine is no fault of the code.
+settings.register_profile("ours", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 
 def pytest_configure(config: pytest.Config) -> None:
