@@ -201,10 +201,8 @@ def check(rt: Runtime, connector: type[Connector], config: Config, mode: str, va
 
 def _checked(rt: Runtime, connector: type[Connector], config: Config, mode: str, values: Mapping[str, Any]) -> Checked:
     name = connector.manifest.name
-    # There may be no integration yet whose budget could be used, and it is a call or a few.
-    connection = build(rt, connector, config, mode, values, Unlimited())
     try:
-        return Checked(connection.connector.check(), words(connection, config))
+        return ask(rt, connector, config, mode, values)
     except ConsentPending:
         raise
     except (AuthFailed, Forbidden) as error:
@@ -213,6 +211,13 @@ def _checked(rt: Runtime, connector: type[Connector], config: Config, mode: str,
         raise Conflict(f"{name} can't be reached now, so nothing was saved; try again later: {error.text}") from None
     except ConnectorError as error:
         raise Unprocessable(f"{name} does not accept this configuration: {error.text}") from None
+
+
+def ask(rt: Runtime, connector: type[Connector], config: Config, mode: str, values: Mapping[str, Any]) -> Checked:
+    """What the vendor says of credentials that nothing works with yet. Raises what the connector raises."""
+    # There may be no integration yet whose budget could be used, and it is a call or a few.
+    connection = build(rt, connector, config, mode, values, Unlimited())
+    return Checked(connection.connector.check(), words(connection, config))
 
 
 def words(connection: Connection, config: Config) -> Sequence[Vocabulary]:

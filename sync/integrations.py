@@ -52,7 +52,7 @@ from sync import lifecycle, repositories, tokens
 from sync.configuration import check_mappings, connector_class, parse_config, parse_credentials, stored_form
 from sync.contained import contained
 from sync.credentials import awaits_consent, build, check, learn, load, save, words
-from sync.failures import Fault
+from sync.failures import Fault, backoff
 from sync.lint import Finding, as_json, judge, listed
 from sync.runs import new_run
 from sync.runtime import Lane, Runtime
@@ -187,7 +187,11 @@ def _keep(
     assert proof.pending is not None
     integration.status = "pending_auth"
     integration.status_code, integration.status_text = proof.pending
-    integration.next_pull_at = integration.next_subscription_at = None
+    integration.next_subscription_at = None
+    # The vendor is asked again (see `confirm`); a person who has to consent comes back by themselves.
+    asked_again = integration.status_code == ConsentPending.code
+    integration.next_pull_at = rt.clock() + backoff(1) if asked_again else None
+    integration.pull_failures = 0
 
 
 def _routes(config: Config) -> list[dict[str, Any]]:
@@ -331,6 +335,8 @@ def _read_again(rt: Runtime, session: Session, row: Integration) -> None:
     retry_given_up(session, row.id, rt.clock())
     if row.status == "active":
         lifecycle.start_lanes(row, rt.clock())
+    elif row.status == "pending_auth" and row.next_pull_at is not None:
+        row.next_pull_at, row.pull_failures = rt.clock(), 0  # what kept the vendor from confirming may be mended
     if "code_source" not in row.capabilities:
         repositories.leave_out_all(session, row.id, rt.clock())
     subscription = session.get(Subscription, row.id)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from connectors.contract import TASK_FIELDS, Priority, Status, TaskSyncConfig, VendorValue, Vocabulary
+from connectors.contract import TASK_FIELDS, Config, Priority, Status, TaskSyncConfig, VendorValue, Vocabulary
 from connectors.words import folded, names
 
 SHOWN = 12
@@ -122,6 +122,14 @@ def judge(config: TaskSyncConfig, vocabularies: Sequence[Vocabulary]) -> Judgeme
         ]
         judgement.warnings += [*_without_effect(mapped), *_ambiguous(mapped), *_unreachable(mapped)]
     return judgement
+
+
+def all_said(config: Config, vocabularies: Sequence[Vocabulary]) -> list[Finding]:
+    """All that is wrong with the mappings, to be shown: what the vendor confirmed must not be lost for it."""
+    if not isinstance(config, TaskSyncConfig):
+        return []
+    judgement = judge(config, vocabularies)
+    return [*judgement.errors, *judgement.warnings]
 
 
 def _sent_into_the_void(mapped: _Map) -> Iterator[Finding]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,14 +19,11 @@ from sqlalchemy import delete
 
 from connectors.contract import (
     AuthFailed,
-    Config,
     Connector,
     ConnectorError,
     ConsentPending,
     OAuthFacts,
-    TaskSyncConfig,
     Transient,
-    Vocabulary,
 )
 from core.access import digest
 from core.errors import BadRequest, Conflict, Forbidden, NotFound
@@ -36,7 +32,7 @@ from sync import lifecycle
 from sync.configuration import connector_class, parse_config
 from sync.credentials import Opened, check, endpoints, learn, load, oauth_facts, save, with_app
 from sync.leases import Lease, LeaseLost, hold
-from sync.lint import Finding, as_json, judge
+from sync.lint import all_said, as_json
 from sync.runtime import Lane, Runtime
 from sync.tokens import GrantRefused, Tokens, ask, merged, plain
 
@@ -212,20 +208,12 @@ def _connect(
             raise Conflict(f"The credentials of {row.id} were replaced meanwhile. Start the authorization again.")
         model = connector.manifest.credentials[before.mode].model_validate(values)
         save(rt, session, row.id, before.mode, values, model)
-        row.config_warnings = as_json(_said_of(config, checked.vocabularies))
+        row.config_warnings = as_json(all_said(config, checked.vocabularies))
         lifecycle.activate(session, row, account, actor, rt)
         row.updated_at = rt.clock()
         lifecycle.audit(session, row, "integration.authorized", actor, None, {"account": account.name}, rt)
     rt.ring(Lane.PULL, row.id)
     return row
-
-
-def _said_of(config: Config, vocabularies: Sequence[Vocabulary]) -> list[Finding]:
-    """All that is wrong with the mappings. The consent was given and must not be lost for it: nothing is refused."""
-    if not isinstance(config, TaskSyncConfig):
-        return []
-    judgement = judge(config, vocabularies)
-    return [*judgement.errors, *judgement.warnings]
 
 
 # --- refresh ------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, or_, select
+from sqlalchemy import Select, and_, delete, or_, select
 from sqlalchemy.orm import Session as DbSession
 
 from core import stream
@@ -85,13 +85,18 @@ def _due(now: datetime) -> Iterator[tuple[Lane, Select[Any]]]:
         .where(Delivery.state == "pending", Delivery.next_attempt_at <= now, Integration.status.in_(LIVE))
     )
     pull = select(Integration.id).where(
-        Integration.status.in_(PULLED),
         or_(
-            Integration.next_pull_at <= now,
-            Integration.next_subscription_at <= now,
-            Integration.next_sweep_at <= now,
-            Integration.next_log_at <= now,
-        ),
+            and_(
+                Integration.status.in_(PULLED),
+                or_(
+                    Integration.next_pull_at <= now,
+                    Integration.next_subscription_at <= now,
+                    Integration.next_sweep_at <= now,
+                    Integration.next_log_at <= now,
+                ),
+            ),
+            and_(Integration.status == "pending_auth", Integration.next_pull_at <= now),
+        )
     )
     histories = (
         select(Repository.integration_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sync.backfill import backfill
+from sync.confirm import confirm
 from sync.inbound import drain
 from sync.pull import pull
 from sync.push import push
@@ -19,6 +20,7 @@ def work(rt: Runtime, lane: Lane, integration_id: str) -> None:
 
 
 def _pull(rt: Runtime, integration_id: str) -> None:
+    confirm(rt, integration_id)
     keep_subscription(rt, integration_id)
     pull(rt, integration_id)
     sweep(rt, integration_id)

@@ -23,7 +23,8 @@ class AuthFailed(ConnectorError):
 
 
 class ConsentPending(ConnectorError):
-    """The vendor has not confirmed the authorization yet: nothing is wrong, and nothing can be called."""
+    """The vendor has not confirmed the authorization yet: nothing is wrong, and nothing can be called. Raised by
+    `check`, it makes the integration wait: it is checked again, after seconds at first and every 15 minutes at last."""
 
     code = "consent_pending"
 

@@ -33,6 +33,7 @@ from core.tasks import NewTask
 from simulation.toy import BASIC, ToyConnector, ToyVendor
 from sync import integrations, oauth
 from sync.credentials import load
+from sync.failures import backoff
 from sync.runtime import Lane, Runtime
 from sync.sessions import open_session, with_refresh
 from sync.subscriptions import subscribe
@@ -196,7 +197,7 @@ def test_what_the_vendor_has_not_confirmed_waits(runtime: Runtime, tenant: Tenan
     made = connect(runtime, tenant)
     assert (made.status, made.status_code) == ("pending_auth", "consent_pending")
     assert made.status_text == "The app is not installed in Toy yet."
-    assert made.next_pull_at is None
+    assert made.next_pull_at == START + backoff(1)
     assert events(runtime) == ["integration.created"]
 
 
