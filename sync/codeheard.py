@@ -32,6 +32,7 @@ from connectors.contract import (
 from core.models import Integration, Repository
 from sync.code import Stored, followed, store_events
 from sync.leases import Lease
+from sync.runs import AT_ONCE
 from sync.runtime import Runtime
 from sync.sessions import Session
 
@@ -169,7 +170,7 @@ def settle_said(db: DbSession, session: Session, batch: Batch, now: datetime) ->
         db.execute(
             update(Integration)
             .where(Integration.id == session.integration.id, Integration.status != "disconnected")
-            .values(next_pull_at=now)
+            .values(next_pull_at=AT_ONCE)
             .execution_options(synchronize_session=False)
         )
     return Outcome(stored, batch.fetched, frozenset(mine), batch.look_again)

@@ -53,10 +53,12 @@ class CodePull:
             for row in self._live():
                 self._poll(row)
         finally:
-            self._note()
+            same_config = self._note()
         if listed.new:
             self._rt.ring(Lane.BACKFILL, self._session.integration.id)
         self._rt.ring(Lane.FACTS, NEWS)
+        if not same_config:
+            raise Remapped
         if not self._failed:
             return None
         names = some(sorted(self._failed))
@@ -119,8 +121,9 @@ class CodePull:
         if self._in_a_row >= TRIPS_AT:
             raise error
 
-    def _note(self) -> None:
-        """Those that were read are said to be, and what is wrong with the others becomes, or ends, a cause."""
+    def _note(self) -> bool:
+        """Those that were read are said to be, and what is wrong with the others becomes, or ends, a cause. Returns
+        whether the config is still what they were read by."""
         now = self._rt.clock()
         with self._rt.db.write() as db:
             self._lease.guard(db)
@@ -128,6 +131,7 @@ class CodePull:
             for row in self._rows(db):
                 note_read(row, now)
             tell_failing(db, integration, now)
+        return integration.mapping_rev == self._session.integration.mapping_rev
 
     def _rows(self, db: DbSession) -> Sequence[Repository]:
         if not self._read:

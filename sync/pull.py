@@ -30,7 +30,7 @@ from sync.health import DEGRADED, FAILED, Cause, Trouble, mark_working, raise_ca
 from sync.leases import Lease, LeaseLost, hold
 from sync.missed import count_missed, told_since
 from sync.proof import Proof, run_with_proof
-from sync.runs import Remapped, claim_time, new_run, summed
+from sync.runs import AT_ONCE, Remapped, claim_time, claimed_until, new_run, summed
 from sync.runtime import Lane, Runtime
 from sync.scope import Scope
 from sync.sessions import Session, with_refresh
@@ -168,7 +168,7 @@ def _store(rt: Runtime, lease: Lease, session: Session, run: _Run, pages: Sequen
         moved = db.execute(
             update(Integration)
             .where(Integration.id == scope.integration_id, Integration.mapping_rev == scope.mapping_rev)
-            .values(cursor=pages[-1].cursor, next_pull_at=now + claim_time(rt))
+            .values(cursor=pages[-1].cursor, next_pull_at=claimed_until(now + claim_time(rt)))
             .returning(Integration.id)
             .execution_options(synchronize_session=False)
         )
@@ -194,7 +194,8 @@ def ring_owed(rt: Runtime, applied: Applied) -> None:
 def _finish(
     rt: Runtime, lease: Lease, integration_id: str, run_id: str, status: str, failing: Trouble | None = None
 ) -> Pulled:
-    """Close the run. One that is partial because the mapping changed under it is followed by the next at once."""
+    """Close the run. It is followed by the next at once if the mapping changed under it, or if it was said meanwhile
+    that there is something to look at."""
     now = rt.clock()
     with rt.db.write() as session:
         lease.guard(session)
@@ -202,8 +203,8 @@ def _finish(
         run = session.get_one(SyncRun, run_id)
         run.status, run.finished_at = status, now
         run.error_code, run.error_text = (failing.code, failing.text) if failing else (None, None)
-        remapped = status == "partial" and failing is None
-        wait = timedelta(0) if remapped else timedelta(seconds=integration.poll_seconds)
+        again = integration.next_pull_at == AT_ONCE or (status == "partial" and failing is None)
+        wait = timedelta(0) if again else timedelta(seconds=integration.poll_seconds)
         integration.next_pull_at = now + wait
         integration.pull_failures = 0
         integration.last_synced_at = now

@@ -101,8 +101,8 @@ def _wait(rt: Runtime, integration_id: str, error: ConnectorError | PlatformErro
 
 
 def _pay(rt: Runtime, lease: Lease, session: Session) -> int:
-    if not isinstance(session.config, TaskSyncConfig):
-        return 0  # it has no items
+    if "task_sink" not in session.integration.capabilities or not isinstance(session.config, TaskSyncConfig):
+        return 0  # it has no items, or the config makes no use of them any more
     pusher = _Pusher(Writer(rt, lease, session))
     settled = 0
     while claimed := pusher.claim():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlalchemy import update
@@ -17,14 +18,11 @@ from sync.code import Stored, store_events
 from sync.failures import backoff
 from sync.leases import Lease
 from sync.repositories import ARCHIVED, BACKFILLING, LIVE
-from sync.runs import claim_time, summed
+from sync.runs import claim_time, claimed_until, summed
 from sync.runtime import Lane, Runtime
 from sync.sessions import Session
 
 log = structlog.get_logger()
-
-CLAIMS = {Lane.PULL: Integration.next_pull_at, Lane.BACKFILL: Integration.next_backfill_at}
-"""Lane -> when its work is looked for again: after every page a little later, so that a dead worker's is found."""
 
 
 class Superseded(Exception):
@@ -102,9 +100,15 @@ class Reading:
             row.next_poll_at = now  # its turn comes after those that wait
             row.done = run.done = _last(page.done for page in pages) or run.done
             row.total = run.total = _last(page.total for page in pages) or run.total
-        claimed = {CLAIMS[self.lane]: now + claim_time(self.rt)}
-        mine = Integration.id == row.integration_id
-        db.execute(update(Integration).where(mine).values(claimed).execution_options(synchronize_session=False))
+        mine = update(Integration).where(Integration.id == row.integration_id)
+        db.execute(mine.values(self._claimed(now)).execution_options(synchronize_session=False))
+
+    def _claimed(self, now: datetime) -> dict[str, Any]:
+        """When the lane is looked at again: a little later after every page, so that a dead worker's work is found."""
+        until = now + claim_time(self.rt)
+        if self.lane is Lane.PULL:
+            return {"next_pull_at": claimed_until(until)}
+        return {"next_backfill_at": until}
 
 
 def note_failure(row: Repository, error: ConnectorError, now: datetime) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, or_, select
+from sqlalchemy import Select, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session as DbSession
 
 from core import stream
+from core.bulk import elements
 from core.delivery_counts import LIFE as COUNTS_LIFE
 from core.models import (
     Binding,
@@ -52,7 +53,7 @@ def tick(rt: Runtime) -> dict[str, int]:
     now = rt.clock()
     rung: dict[str, int] = {}
     with rt.db.read() as session:
-        due = {lane: list(session.scalars(statement)) for lane, statement in _due(now)}
+        due = {lane: list(session.scalars(statement)) for lane, statement in _due(session, now)}
         if _is_news(session):
             due[Lane.NOTIFY].insert(0, NEWS)
         if _is_news_of_code(session):
@@ -66,7 +67,8 @@ def tick(rt: Runtime) -> dict[str, int]:
     return rung
 
 
-def _due(now: datetime) -> Iterator[tuple[Lane, Select[Any]]]:
+def _due(session: DbSession, now: datetime) -> Iterator[tuple[Lane, Select[Any]]]:
+    used = elements(session, Integration.capabilities)
     owed = (
         select(Binding.integration_id)
         .join(Integration, Integration.id == Binding.integration_id)
@@ -76,6 +78,8 @@ def _due(now: datetime) -> Iterator[tuple[Lane, Select[Any]]]:
             Binding.state != "ended",
             Binding.next_attempt_at <= now,
             Integration.status.in_(LIVE),
+            # What is owed stays so while the config makes no use of items, and is paid when it does again.
+            exists().select_from(used).where(used.c.value == "task_sink"),
             or_(Integration.next_push_at.is_(None), Integration.next_push_at <= now),
         )
     )

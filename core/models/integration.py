@@ -23,7 +23,8 @@ class Integration(Base):
     routes        where new tasks go: [{external, service_line_id, project_id, create}], from the config
     mapping_rev   raised when the mapping or the known people change: every item is then looked at once more
     cursor        where the next pull carries on; `next_pull_at` when. Both are None until there is a first one
-    next_pull_at  of one in `pending_auth`: when the vendor is asked again whether it confirms it
+    next_pull_at  the epoch: at once, whatever a pull under way finds; of one in `pending_auth`: when the vendor is
+                  asked again whether it confirms it
     deletions_confirmed  somebody says that what the next sweep misses was really deleted: its guard stands aside once
     next_backfill_at  repositories' first readings wait until then; None: they may go on
     log_read_until  up to when the vendor's log of failed deliveries has been read; the next look is at `next_log_at`

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from connectors.contract import (
     CodeHeard,
     CodeHint,
@@ -17,8 +19,9 @@ from connectors.contract import (
 from core.models import Delivery
 from sync.budget import BudgetSpent
 from sync.inbound import drain
+from sync.pull import pull
 from sync.runtime import Lane
-from tests.sync.forge import Following
+from tests.sync.forge import Following, rung
 
 # --- webhooks -----------------------------------------------------------------------------------------
 
@@ -73,8 +76,32 @@ def test_look_again_makes_the_next_pull_due_now(rt, forge, team, clock, rings):
     delivery = following.hear(LookAgain("A repository was added."))
     assert delivery.state == "done"
     assert delivery.outcome["look_again"] == ["A repository was added."]
-    assert following.integration().next_pull_at == clock()
+    assert following.integration().next_pull_at <= clock()
     assert (Lane.PULL, following.id) in rings
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_look_again_while_a_pull_runs_is_not_answered_by_that_pull(rt, forge, team, clock, answered):
+    """It may have asked for the repositories before: what it finds, and how it ends, is no word about the new one."""
+    forge.repo("r1", events=1)
+    following = Following(rt, forge, team)
+    following.follow()
+    clock.advance(minutes=5)
+    if answered:
+        forge.opens("r1", 2)  # there is a page to store, which moves the run's claim
+
+    def said() -> None:
+        forge.before_page = lambda: None
+        forge.repo("r2", events=3)
+        following.hear(LookAgain("A repository was added."))
+
+    forge.before_page = said
+    following.poll()
+    assert (Lane.PULL, following.id) in rung(rt)
+    pull(rt, following.id)
+    following.backfill()
+    following.assert_complete()
+    assert (Lane.PULL, following.id) not in rung(rt), "once is enough"
 
 
 def test_hints_that_cant_be_asked_now_wait_and_are_asked_again(rt, forge, team, clock):

@@ -16,10 +16,12 @@ from connectors.contract import (
     TaskSyncConfig,
 )
 from connectors.registry import Registry
+from core import tasks
 from core.errors import Conflict
 from core.models import CodeChange, Task
 from simulation.toy import BASIC, ToyConnector, ToyVendor
 from sync.plan import plan
+from sync.push import push
 from sync.runtime import NEWS, Lane
 from tests.sync.conftest import make_tenant, toy_config
 from tests.sync.forge import Following, Forge, rung
@@ -53,7 +55,7 @@ ASKED = {"called", "repos", "broken", "before_page", "counts", "page_size"}
 
 
 @pytest.fixture
-def dual(runtime_on, sqlite_url, forge, vendor):
+def dual(runtime_on, any_url, forge, vendor):
     """Makes an integration with a vendor that has both, by the config's keys."""
     code: Any = forge.connector()
 
@@ -69,7 +71,7 @@ def dual(runtime_on, sqlite_url, forge, vendor):
     Dual.vendor = _Both(forge, vendor)
     registry = Registry()
     registry.register(Dual)
-    rt = runtime_on(sqlite_url, registry=registry)
+    rt = runtime_on(any_url, registry=registry)
     tenant = make_tenant(rt)
 
     def make(*containers: str, **config: Any) -> Following:
@@ -133,6 +135,26 @@ def test_code_that_is_taken_out_of_the_config_is_left_and_carries_on_when_it_is_
     both.configure(code=True)
     both.follow()
     both.assert_complete()
+
+
+def test_items_that_are_taken_out_of_the_config_are_written_no_more_and_paid_when_they_are_back(dual, vendor, clock):
+    item = vendor.add(title="Item")
+    both = dual("TOY")
+    both.follow()
+    [task] = both.rows(Task)
+    mapped = both.integration().config["projects"]
+    both.configure(projects=[])
+    with both.rt.db.write() as session:
+        tasks.change(session, task.id, {"title": "Changed here"}, actor=both.tenant.ann_id, now=clock())
+    clock.advance(minutes=5)
+    assert (Lane.PUSH, both.id) not in rung(both.rt)
+    assert push(both.rt, both.id) == 0
+    assert vendor.items[item.id].title == "Item"
+    both.configure(projects=mapped)
+    assert (Lane.PUSH, both.id) in rung(both.rt)
+    assert push(both.rt, both.id) == 1
+    assert vendor.items[item.id].title == "Changed here"
+    assert [task.title for task in both.rows(Task)] == ["Changed here"], "it is the same task"
 
 
 def test_the_tick_rings_for_facts_only_when_there_is_news_of_code(rt, forge, team):

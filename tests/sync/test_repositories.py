@@ -179,6 +179,24 @@ def test_a_page_read_under_the_old_config_does_not_move_the_cursor_of_the_new_on
     assert sum(run.counts["records"] for run in following.runs("backfill")) == 10 + 30
 
 
+def test_a_repository_configured_while_a_pull_reads_another_is_looked_for_at_once(rt, forge, team, clock):
+    forge.repo("r1", "apex/a", events=1)
+    forge.repo("r2", "apex/b", events=3)
+    following = Following(rt, forge, team, repositories=["a"])
+    following.follow()
+    clock.advance(minutes=5)
+
+    def configured() -> None:
+        forge.before_page = lambda: None
+        following.configure(repositories=["a", "b"])
+
+    forge.before_page = configured
+    assert following.poll().status == "partial"
+    assert (Lane.PULL, following.id) in rung(rt)
+    following.follow()
+    following.assert_complete()
+
+
 # --- what is asked for --------------------------------------------------------------------------------
 
 
