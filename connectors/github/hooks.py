@@ -81,7 +81,7 @@ class Hooks:
     def _of(self, repository: RemoteRepository) -> list[Hook]:
         """A repository's hooks. GitHub says that there is nothing where the token may not see them."""
         try:
-            return self._client.hooks(repository.external_id)
+            return self._client.listed(Hook, repository.external_id).rows
         except NotFound as error:
             raise Forbidden(
                 f"{error.text} The token may not manage webhooks of {repository.name}: it needs the scope "
