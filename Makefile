@@ -52,7 +52,7 @@ check: $(READY) ## lint, formatting, types and the import rules
 	@$(BIN)/mypy $(ROOMS) $(wildcard tests/services) examples/plank/turnbuckle_plank
 	@$(BIN)/lint-imports
 
-bench: $(READY) ## measure the hot paths side by side (ARGS=pull, ARGS=front_door)
+bench: $(READY) ## measure the hot paths side by side (ARGS=pull, ARGS=code, ARGS=front_door)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(READY) ## write docs/reference anew from the docstrings

@@ -2,7 +2,7 @@
 
     python -m benchmarks                      every benchmark with its defaults
     python -m benchmarks pull --items 1000    one, smaller
-    python -m benchmarks front_door           the other one
+    python -m benchmarks code front_door      the others
 
 A benchmark is a module (or package) named in `__main__.BENCHMARKS` with two functions: `add_arguments(parser)` and
 `run(options, say) -> Report`. Absolute figures depend on the machine and its mood; the ratios within one run are

@@ -12,6 +12,7 @@ from typing import Protocol
 from rich.console import Console
 
 from benchmarks import machine
+from benchmarks.code import benchmark as code
 from benchmarks.front_door import benchmark as front_door
 from benchmarks.pull import benchmark as pull
 from benchmarks.report import Report
@@ -25,7 +26,7 @@ class Benchmark(Protocol):
     def run(self, options: argparse.Namespace, say: Callable[[str], None]) -> Report: ...
 
 
-BENCHMARKS: dict[str, Benchmark] = {"pull": pull, "front_door": front_door}
+BENCHMARKS: dict[str, Benchmark] = {"pull": pull, "code": code, "front_door": front_door}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

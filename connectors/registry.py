@@ -31,6 +31,7 @@ BUILT_IN = {  # one line a vendor
     "jira": "connectors.jira:JiraConnector",
     "azure_devops": "connectors.azure_devops:AzureDevOpsConnector",
     "linear": "connectors.linear:LinearConnector",
+    "slack": "connectors.slack:SlackConnector",
 }
 
 BUILT_IN_ORIGIN = "built-in"

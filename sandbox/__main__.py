@@ -18,6 +18,7 @@ TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "github": "sandbox.github:GitHubSandbox",
     "gitlab": "sandbox.gitlab:GitLabSandbox",
     "linear": "sandbox.linear:LinearSandbox",
+    "slack": "sandbox.slack:SlackSandbox",
 }
 
 

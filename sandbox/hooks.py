@@ -50,8 +50,8 @@ class Sending:
 Sign = Callable[[Sending], dict[str, str]]
 """The headers of an attempt."""
 
-Body = Callable[[Hook, str], dict[str, Any]]
-"""What is told a hook, given the id of the delivery."""
+Body = Callable[[Hook, str], dict[str, Any] | str]
+"""What is told a hook, given the id of the delivery: JSON, or a form's text."""
 
 
 def alike(body: dict[str, Any]) -> Body:
@@ -120,11 +120,14 @@ class Hooks:
     def send(self, hook: Hook, event: str, body: Body) -> None:
         """Queue one delivery."""
         delivery_id = f"{self._rng.getrandbits(128):032x}"
-        raw = json.dumps(body(hook, delivery_id), ensure_ascii=False, separators=(",", ":")).encode()
+        told = body(hook, delivery_id)
+        form = isinstance(told, str)
+        raw = (told if isinstance(told, str) else json.dumps(told, ensure_ascii=False, separators=(",", ":"))).encode()
 
         def sign(attempt: int, now: datetime) -> dict[str, str]:
             sending = Sending(hook, delivery_id, event, raw, attempt, now)
-            return {"Content-Type": "application/json", **self._sign(sending)}
+            kind = "application/x-www-form-urlencoded" if form else "application/json"
+            return {"Content-Type": kind, **self._sign(sending)}
 
         due = self._clock.now() + timedelta(seconds=self._settings.webhook_latency_seconds)
         self._dispatcher.enqueue(Delivery(delivery_id, event, hook.url, raw, sign, due))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -13,6 +14,10 @@ P = TypeVar("P")
 
 ENOUGH = 1000
 """Records after which pages that have arrived are written at the latest: beyond, a larger transaction is no cheaper."""
+
+TOGETHER = 0.2
+"""Seconds in which pages are gathered although somebody waits to write them: a transaction costs as much as a page of
+fifty events, and a quick vendor gives ten such pages in this time. One that took longer is written as it comes."""
 
 
 def batches(rt: Runtime, pages: Iterator[P], size: Callable[[P], int]) -> Iterator[list[P]]:
@@ -45,12 +50,14 @@ def _ahead(pages: Iterator[P], size: Callable[[P], int]) -> Iterator[list[P]]:
 
 
 def _gather(pages: Iterator[P], size: Callable[[P], int], wanted: Event) -> tuple[list[P], Exception | None]:
-    """Pages until somebody waits for them, there are enough, or one can't be had (and why); none at the end."""
+    """Pages until somebody has waited for them, there are enough, or one can't be had (and why); none at the end."""
     gathered: list[P] = []
+    began = time.monotonic()
     try:
         for page in pages:
             gathered.append(page)
-            if wanted.is_set() or sum(map(size, gathered)) >= ENOUGH:
+            due = wanted.is_set() and time.monotonic() - began >= TOGETHER
+            if due or sum(map(size, gathered)) >= ENOUGH:
                 break
     except Exception as error:  # what was fetched before it is not lost for that
         return gathered, error

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from threading import Lock
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from connectors.contract import RateFacts, RateLimited
@@ -81,7 +82,7 @@ class SharedBudget:
         with self._rt.db.write() as session:
             row = self._row(session)
             if row.parked_until is None or row.parked_until < until:
-                row.parked_until, row.parked_text = until, text
+                session.execute(_PARK, {"bucket": self._key, "until": until, "text": text})
 
     def note(self, remaining: float, reset_at: datetime) -> None:
         """What the vendor's headers say is left until `reset_at`: nothing stops everybody, little stops a pull."""
@@ -107,25 +108,23 @@ class SharedBudget:
                 raise RateLimited(row.parked_text or "The vendor asked us to wait.", row.parked_until)
             # Workers' clocks differ a little: time never runs backwards here, or it would be paid for twice.
             elapsed = max(0.0, (now - row.refilled_at).total_seconds())
-            row.tokens = min(self._rates.burst, row.tokens + elapsed * self._rates.per_second)
-            row.refilled_at = max(now, row.refilled_at)
-            spare = row.tokens - self._floor
+            tokens: float = min(self._rates.burst, row.tokens + elapsed * self._rates.per_second)
+            spare = tokens - self._floor
             if spare < missing:
                 return max(SHORTEST_SLEEP, (missing - spare) / self._rates.per_second)
             drawn = max(missing, min(self._next_draw, spare))
-            row.tokens -= drawn
+            session.execute(_LEAVE, {"bucket": self._key, "left": tokens - drawn, "at": max(now, row.refilled_at)})
         self._permits += drawn
         self._next_draw = min(self._next_draw * 2, MAX_DRAW)
         return 0
 
-    def _row(self, session: Session) -> RateBudget:
+    def _row(self, session: Session) -> Row[Any]:
         """The bucket, locked; a new one is full."""
-        statement = select(RateBudget).where(RateBudget.key == self._key).with_for_update()
-        row = session.scalar(statement)
+        row = session.execute(_FIND, {"bucket": self._key}).one_or_none()
         if row is None:
             full = {"key": self._key, "tokens": float(self._rates.burst), "refilled_at": self._rt.clock()}
             insert_missing(session, RateBudget.__table__, full | {"parked_until": None, "parked_text": None})
-            row = session.scalars(statement).one()
+            row = session.execute(_FIND, {"bucket": self._key}).one()
         return row
 
 
@@ -153,3 +152,12 @@ class UnspentBudget:
 
     def note(self, remaining: float, reset_at: datetime) -> None:
         """Nothing: these few calls are not counted."""
+
+
+# Built once: a long pull draws for every eighth call, and building a statement costs more than running it.
+_BUCKET = RateBudget.__table__
+assert isinstance(_BUCKET, Table)
+_MINE = _BUCKET.c.key == bindparam("bucket")
+_FIND = select(_BUCKET).where(_MINE).with_for_update()
+_LEAVE = update(_BUCKET).where(_MINE).values(tokens=bindparam("left"), refilled_at=bindparam("at"))
+_PARK = update(_BUCKET).where(_MINE).values(parked_until=bindparam("until"), parked_text=bindparam("text"))

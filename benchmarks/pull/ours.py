@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, event, update
+from sqlalchemy import delete, update
 
 from benchmarks.pull.job import Job, Phase, work
+from benchmarks.statements import Statements
 from connectors.http import default_transport
 from connectors.registry import Registry
 from core import logs
@@ -37,53 +37,12 @@ def runtime(url: str, key: str, site: str) -> Runtime:
     )
 
 
-class Statements:
-    """Counts statements: all of them, and those of each transaction that stores pages (all that arrived while the one
-    before was at it). A statement run for a list of parameter sets counts as many times."""
-
-    def __init__(self, database: Database) -> None:
-        self.total = 0
-        self.per_write: Counter[int] = Counter()
-        event.listen(database.engine, "before_cursor_execute", self._executed)
-        event.listen(database.engine, "commit", self._ended)
-        event.listen(database.engine, "rollback", self._ended)
-
-    def reset(self) -> None:
-        """Start anew."""
-        self.total = 0
-        self.per_write.clear()
-
-    def found(self) -> dict[str, Any]:
-        """How many transactions stored pages, the usual and the highest number of statements of one, and all there
-        were in the whole pull."""
-        usual = self.per_write.most_common(1)[0][0]
-        return {
-            "writes": self.per_write.total(),
-            "statements_per_write": usual,
-            "statements_max": max(self.per_write),
-            "statements": self.total,
-        }
-
-    def _executed(
-        self, connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, executemany: bool
-    ) -> None:
-        count = len(parameters) if executemany else 1
-        self.total += count
-        connection.info["statements"] = connection.info.get("statements", 0) + count
-        connection.info["page"] = connection.info.get("page", False) or PAGE_MARK in statement
-
-    def _ended(self, connection: Any) -> None:
-        count, page = connection.info.pop("statements", 0), connection.info.pop("page", False)
-        if page:
-            self.per_write[count] += 1
-
-
 def contest(job: Job) -> list[Phase]:
     """The first pull, an unchanged second one of everything, and one of what changed since (nothing)."""
     logs.set_up(as_json=True)
     rt = runtime(job.url, job.key, job.site)
     settle()
-    statements = Statements(rt.db)
+    statements = Statements(rt.db, PAGE_MARK)
     phases = []
     for name in ("first", "again", "since"):
         _make_due(rt, job.integration_id, from_the_start=name == "again")

@@ -218,8 +218,10 @@ class Notifier(Protocol):
         anew."""
         ...
 
-    def find_sent(self, notification_id: str, channel: str, since: datetime) -> MessageRef | None:
-        """The message that bears this id, sent since then (aware, our clock)."""
+    def find_sent(
+        self, notification_id: str, channel: str, since: datetime, under: MessageRef | None = None
+    ) -> MessageRef | None:
+        """The message that bears this id, sent since then (aware, our clock), under that other one if there is one."""
         ...
 
 

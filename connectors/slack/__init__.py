@@ -1,1 +1,5 @@
-"""Slack: so far only its webhook scheme."""
+"""Slack: see README.md for what this connector does."""
+
+from connectors.slack.connector import SlackConnector
+
+__all__ = ["SlackConnector"]

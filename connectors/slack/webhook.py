@@ -7,8 +7,27 @@ forms, whose JSON is in the field `payload`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
-from connectors.contract import JsonObject, RawDelivery, Reply, Secrets, Verified, WebhookFacts
+import msgspec
+
+from connectors.contract import (
+    AccessEnded,
+    BadPayload,
+    ButtonPressed,
+    Ignored,
+    JsonObject,
+    MessageRef,
+    Pressed,
+    RawDelivery,
+    Reply,
+    Secrets,
+    Signal,
+    Verified,
+    WebhookFacts,
+)
 from connectors.envelope import digest_of, form_fields, json_object, list_at, text_at
 from connectors.signing import slack
 
@@ -56,6 +75,93 @@ def account(delivery: RawDelivery) -> str | None:
     if body.get("is_enterprise_install") in (True, "true"):
         return text_at(body, "enterprise_id") or text_at(body, "enterprise", "id") or None
     return text_at(body, "team_id") or text_at(body, "team", "id") or None
+
+
+# --- what it means ------------------------------------------------------------------------------------
+
+ENDED = {
+    "app_uninstalled": "The app was uninstalled from the workspace: install it again, or disconnect the integration.",
+    "tokens_revoked": "Slack says that tokens were revoked: if ours is among them, install the app again.",
+}
+
+REPLIES_FROM = "hooks.slack.com"
+"""Where the address in a click leads to; another one would have us call whoever made it up."""
+
+
+class _Named(msgspec.Struct):
+    id: str
+    username: str = ""
+    name: str = ""
+
+
+class _Container(msgspec.Struct):
+    message_ts: str = ""
+    channel_id: str = ""
+
+
+class _Action(msgspec.Struct):
+    action_id: str
+    action_ts: str
+    value: str = ""
+
+
+class _Clicked(msgspec.Struct):
+    user: _Named
+    container: _Container
+    actions: list[_Action]
+    channel: _Named | None = None
+    response_url: str = ""
+
+
+def parse(delivery: RawDelivery, config: object) -> Sequence[Signal]:
+    """Buttons that were pressed, and the end of our access; all else is ignored for a reason. Raises BadPayload."""
+    body = _body(delivery)
+    kind = text_at(body, "type")
+    if kind == "block_actions":
+        return _pressed(body)
+    if kind == "event_callback":
+        return [_told(body)]
+    if text_at(body, "command"):
+        return [Ignored("not_used", f"command {text_at(body, 'command')}")]
+    if kind == "app_rate_limited":
+        return [Ignored("rate_limited", "Slack sends the app fewer events than happen for the next minutes.")]
+    if not kind:
+        raise BadPayload("Slack's request names no type")
+    return [Ignored("unsupported", kind)]
+
+
+def _told(body: JsonObject) -> Signal:
+    event = text_at(body, "event", "type")
+    if not event:
+        raise BadPayload("Slack's event names no type")
+    if event in ENDED:
+        return AccessEnded(ENDED[event])
+    return Ignored("unsupported", event)
+
+
+def _pressed(body: JsonObject) -> list[Signal]:
+    try:
+        clicked = msgspec.convert(body, type=_Clicked)
+        return [ButtonPressed(_press(clicked, action)) for action in clicked.actions]
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        raise BadPayload(f"Slack's click has an unexpected shape: {error}") from None
+
+
+def _press(clicked: _Clicked, action: _Action) -> Pressed:
+    home = clicked.container.channel_id or (clicked.channel.id if clicked.channel else "")
+    known = urlsplit(clicked.response_url).hostname == REPLIES_FROM
+    return Pressed(
+        button=action.action_id,
+        value=action.value,
+        by=clicked.user.id,
+        by_name=clicked.user.username or clicked.user.name,
+        message=MessageRef(home, clicked.container.message_ts),
+        at=datetime.fromtimestamp(float(action.action_ts), UTC),
+        reply=clicked.response_url if known else None,
+    )
+
+
+# --- reading it ---------------------------------------------------------------------------------------
 
 
 def _check(delivery: RawDelivery, secrets: Secrets) -> None:

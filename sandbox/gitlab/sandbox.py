@@ -1,6 +1,5 @@
 """The GitLab sandbox as one object: build it, serve it or call it in-process, act, break, look."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +12,10 @@ from sandbox.code import OWNER, CodeSandbox, Deed, Kind, Repo
 from sandbox.code.values import Commit, Deployment, Pull, Run
 from sandbox.errors import VendorError
 from sandbox.gitlab import webhooks
+from sandbox.gitlab.hookapi import HookApi
 from sandbox.gitlab.issues import IssueDesk
 from sandbox.gitlab.render import FRACTION, Json, Renderer
-from sandbox.hooks import Hook, Sending, alike
+from sandbox.hooks import Sending
 from sandbox.http import NO_BODY, Reply
 from sandbox.limits import Rate, Window
 from sandbox.oauth import OAuthRules
@@ -96,7 +96,7 @@ class GitLabSandbox(CodeSandbox):
 
     def endpoints(self) -> Sequence[Endpoint]:
         """API v4."""
-        request = f"{PROJECT}/merge_requests/{{iid}}"
+        request, hooks = f"{PROJECT}/merge_requests/{{iid}}", HookApi(self)
         return [
             Endpoint("getUser", "GET", f"{API}/user", lambda ask: self.render.user(ask.user) | {"email": None}),
             Endpoint("getToken", "GET", f"{API}/personal_access_tokens/self", self._token),
@@ -122,14 +122,14 @@ class GitLabSandbox(CodeSandbox):
             Endpoint("getIssue", "GET", f"{PROJECT}/issues/{{iid}}", lambda ask: self.issues.shown(self._issue(ask))),
             Endpoint("updateIssue", "PUT", f"{PROJECT}/issues/{{iid}}", self._update_issue, "api"),
             Endpoint("listMembers", "GET", f"{PROJECT}/members/all", self._members),
-            Endpoint("listHooks", "GET", f"{PROJECT}/hooks", self._hooks_of, "api"),
-            Endpoint("createHook", "POST", f"{PROJECT}/hooks", self._create_hook, "api"),
-            Endpoint("getHook", "GET", f"{PROJECT}/hooks/{{hook}}", lambda ask: self._shown(self._hook(ask)), "api"),
-            Endpoint("updateHook", "PUT", f"{PROJECT}/hooks/{{hook}}", self._update_hook, "api"),
-            Endpoint("deleteHook", "DELETE", f"{PROJECT}/hooks/{{hook}}", self._delete_hook, "api"),
-            Endpoint("testHook", "POST", f"{PROJECT}/hooks/{{hook}}/test/{{trigger}}", self._test_hook, "api"),
-            Endpoint("listHookEvents", "GET", f"{PROJECT}/hooks/{{hook}}/events", self._hook_events, "api"),
-            Endpoint("resend", "POST", f"{PROJECT}/hooks/{{hook}}/events/{{event}}/resend", self._resend, "api"),
+            Endpoint("listHooks", "GET", f"{PROJECT}/hooks", hooks.all, "api"),
+            Endpoint("createHook", "POST", f"{PROJECT}/hooks", hooks.create, "api"),
+            Endpoint("getHook", "GET", f"{PROJECT}/hooks/{{hook}}", hooks.get, "api"),
+            Endpoint("updateHook", "PUT", f"{PROJECT}/hooks/{{hook}}", hooks.update, "api"),
+            Endpoint("deleteHook", "DELETE", f"{PROJECT}/hooks/{{hook}}", hooks.delete, "api"),
+            Endpoint("testHook", "POST", f"{PROJECT}/hooks/{{hook}}/test/{{trigger}}", hooks.test, "api"),
+            Endpoint("listHookEvents", "GET", f"{PROJECT}/hooks/{{hook}}/events", hooks.log, "api"),
+            Endpoint("resend", "POST", f"{PROJECT}/hooks/{{hook}}/events/{{event}}/resend", hooks.resend, "api"),
         ]
 
     # --- what all answers share ---------------------------------------------------------------------
@@ -165,7 +165,7 @@ class GitLabSandbox(CodeSandbox):
             headers |= {"Retry-After": str(window.wait), "RateLimit-ResetTime": format_datetime(window.resets, True)}
         return headers
 
-    def _paged(self, ask: Ask, rows: Sequence[T], shown: Callable[[T], Json], counted: bool = True) -> Reply:
+    def paged(self, ask: Ask, rows: Sequence[T], shown: Callable[[T], Json], counted: bool = True) -> Reply:
         """A page of rows; only those that are shown are made."""
         number, size = ask.number("page", 1), min(ask.number("per_page", USUAL_PAGE), LARGEST_PAGE)
         page = self.page(ask, lambda bent: by_number(rows, number, bent), size, here=number)
@@ -188,7 +188,8 @@ class GitLabSandbox(CodeSandbox):
             found.sort(key=lambda row: (row.updated, row.id))
         return found[::-1] if query.get("sort") == "desc" else found
 
-    def _repo(self, ask: Ask, feature: str = "") -> Repo:
+    def repo(self, ask: Ask, feature: str = "") -> Repo:
+        """The project of a call, if the caller sees it and the feature is on. Raises VendorError."""
         repo = self._seen(ask, self.host.repos.get(int(ask.params["project"])))
         if feature and feature in self.settings.without.split():
             raise VendorError(403, "Forbidden")
@@ -216,13 +217,13 @@ class GitLabSandbox(CodeSandbox):
         if ask.params["group"] != self.group:
             raise VendorError(404, "Group Not Found")
         repos = [repo for repo in self.host.repos.values() if repo.members is None or ask.user in repo.members]
-        return self._paged(ask, repos, self.render.project)
+        return self.paged(ask, repos, self.render.project)
 
     def _get_project(self, ask: Ask) -> Any:
         """By id or path; an old path leads to the id."""
         wanted = ask.params["project"]
         if wanted.isdigit():
-            return self.render.project(self._repo(ask))
+            return self.render.project(self.repo(ask))
         for repo in self.host.repos.values():
             if wanted == self.render.path(repo):
                 return self.render.project(self._seen(ask, repo))
@@ -234,13 +235,13 @@ class GitLabSandbox(CodeSandbox):
     # --- commits and merge requests -----------------------------------------------------------------
 
     def _commits(self, ask: Ask) -> Reply:
-        repo = self._repo(ask)
+        repo = self.repo(ask)
         before, dots, to = ask.call.query.get("ref_name", repo.default).rpartition("..")
         rows = self._between(repo, _sha(repo, to), _sha(repo, before) if dots else None)
         since = _moment(ask.call.query.get("since"))
         if since is not None:
             rows = [commit for commit in rows if commit.committed + FRACTION >= since]
-        return self._paged(ask, rows, lambda commit: self.render.commit(repo, commit), counted=False)
+        return self.paged(ask, rows, lambda commit: self.render.commit(repo, commit), counted=False)
 
     def _between(self, repo: Repo, to: str, before: str | None) -> list[Commit]:
         """Walked once for all pages: commits don't change. The last one comes first, whatever its time."""
@@ -251,66 +252,66 @@ class GitLabSandbox(CodeSandbox):
 
     def _pushes(self, ask: Ask) -> Reply:
         """Of a project's events only those."""
-        repo = self._repo(ask)
+        repo = self.repo(ask)
         if ask.call.query.get("action") != "pushed":
             raise VendorError(400, "action does not have a valid value")
         rows = repo.pushes if ask.call.query.get("sort") == "asc" else repo.pushes[::-1]
-        return self._paged(ask, rows, lambda push: self.render.push(repo, push), counted=False)
+        return self.paged(ask, rows, lambda push: self.render.push(repo, push), counted=False)
 
     def _requests(self, ask: Ask) -> Reply:
-        repo = self._repo(ask, "merge_requests")
+        repo = self.repo(ask, "merge_requests")
         rows = self._changed(ask, repo.pulls.values())
-        return self._paged(ask, rows, lambda pull: self.render.request(repo, pull))
+        return self.paged(ask, rows, lambda pull: self.render.request(repo, pull))
 
     def _pull(self, ask: Ask) -> tuple[Repo, Any]:
-        repo = self._repo(ask, "merge_requests")
+        repo = self.repo(ask, "merge_requests")
         return repo, self.host.pull(repo.id, int(ask.params["iid"]))
 
     def _notes(self, ask: Ask) -> Reply:
         repo, pull = self._pull(ask)
-        return self._paged(ask, self.render.notes(pull, repo.reviews_of(pull.number)), dict)
+        return self.paged(ask, self.render.notes(pull, repo.reviews_of(pull.number)), dict)
 
     def _state_events(self, ask: Ask) -> Reply:
         _, pull = self._pull(ask)
-        return self._paged(ask, self.render.state_events(pull), dict)
+        return self.paged(ask, self.render.state_events(pull), dict)
 
     def _own_commits(self, ask: Ask) -> Reply:
         repo, pull = self._pull(ask)
-        return self._paged(ask, pull.commits[::-1], lambda sha: self.render.commit(repo, repo.commits[sha]))
+        return self.paged(ask, pull.commits[::-1], lambda sha: self.render.commit(repo, repo.commits[sha]))
 
     def _diffs(self, ask: Ask) -> Reply:
         repo, pull = self._pull(ask)
-        return self._paged(ask, self.render.diffs(repo, pull, self.settings.hides_diffs), dict)
+        return self.paged(ask, self.render.diffs(repo, pull, self.settings.hides_diffs), dict)
 
     # --- deployments, pipelines, releases -----------------------------------------------------------
 
     def _environments(self, ask: Ask) -> Reply:
-        return self._paged(ask, self.render.environments(self._repo(ask, "deployments")), dict)
+        return self.paged(ask, self.render.environments(self.repo(ask, "deployments")), dict)
 
     def _deployments(self, ask: Ask) -> Reply:
-        rows = self._changed(ask, self._repo(ask, "deployments").deployments.values())
-        return self._paged(ask, rows, self.render.deployment)
+        rows = self._changed(ask, self.repo(ask, "deployments").deployments.values())
+        return self.paged(ask, rows, self.render.deployment)
 
     def _deployment(self, ask: Ask) -> Json:
-        return self.render.deployment(_found(self._repo(ask, "deployments").deployments, ask.params["id"]))
+        return self.render.deployment(_found(self.repo(ask, "deployments").deployments, ask.params["id"]))
 
     def _pipelines(self, ask: Ask) -> Reply:
-        repo = self._repo(ask, "pipelines")
+        repo = self.repo(ask, "pipelines")
         rows = self._changed(ask, repo.runs.values())
-        return self._paged(ask, rows, lambda run: self.render.pipeline(repo, run))
+        return self.paged(ask, rows, lambda run: self.render.pipeline(repo, run))
 
     def _pipeline(self, ask: Ask) -> Json:
-        repo = self._repo(ask, "pipelines")
+        repo = self.repo(ask, "pipelines")
         return self.render.pipeline_alone(repo, _found(repo.runs, ask.params["id"]))
 
     def _releases(self, ask: Ask) -> Reply:
-        repo, after = self._repo(ask, "releases"), _moment(ask.call.query.get("updated_after"))
+        repo, after = self.repo(ask, "releases"), _moment(ask.call.query.get("updated_after"))
         rows = [one for one in repo.releases.values() if after is None or one.created + FRACTION >= after]
         rows = rows if ask.call.query.get("sort") == "asc" else rows[::-1]
-        return self._paged(ask, rows, lambda release: self.render.release(repo, release))
+        return self.paged(ask, rows, lambda release: self.render.release(repo, release))
 
     def _release(self, ask: Ask) -> Json:
-        repo = self._repo(ask, "releases")
+        repo = self.repo(ask, "releases")
         for release in repo.releases.values():
             if release.tag == ask.params["tag"]:
                 return self.render.release(repo, release)
@@ -319,14 +320,14 @@ class GitLabSandbox(CodeSandbox):
     # --- issues -------------------------------------------------------------------------------------
 
     def _issues(self, ask: Ask) -> Reply:
-        project = str(self._repo(ask, "issues").id)
-        return self._paged(ask, self.issues.matching(project, dict(ask.call.query), _moment), self.issues.shown)
+        project = str(self.repo(ask, "issues").id)
+        return self.paged(ask, self.issues.matching(project, dict(ask.call.query), _moment), self.issues.shown)
 
     def _issue(self, ask: Ask) -> Item:
-        return self.issues.find(str(self._repo(ask, "issues").id), ask.params["iid"])
+        return self.issues.find(str(self.repo(ask, "issues").id), ask.params["iid"])
 
     def _create_issue(self, ask: Ask) -> Reply:
-        project, body = str(self._repo(ask, "issues").id), ask.json("title")
+        project, body = str(self.repo(ask, "issues").id), ask.json("title")
         return Reply(201, self.issues.shown(self.issues.create(ask.user, project, body)))
 
     def _update_issue(self, ask: Ask) -> Json:
@@ -334,10 +335,10 @@ class GitLabSandbox(CodeSandbox):
 
     def _members(self, ask: Ask) -> Reply:
         """Found by name or address; the address itself is not shown."""
-        self._repo(ask)
+        self.repo(ask)
         wanted = ask.call.query.get("query", "").lower()
         found = [user for user in self.tracker.users.values() if wanted in f"{user.name} {user.email}".lower()]
-        return self._paged(ask, found, lambda user: self.render.user(user.id) | {"access_level": 40})
+        return self.paged(ask, found, lambda user: self.render.user(user.id) | {"access_level": 40})
 
     def on_change(self, change: Change) -> None:
         """An issue was changed; that one was deleted is told to nobody."""
@@ -363,101 +364,6 @@ class GitLabSandbox(CodeSandbox):
     def _on_settled(self, delivery: Delivery) -> None:
         with self.tracker.lock:
             self.events.on_settled(delivery)
-
-    def _hook(self, ask: Ask) -> Hook:
-        self.events.wake(self.clock.now())
-        hook = self.hooks.get(ask.params["hook"])
-        if hook.container != str(self._repo(ask).id):
-            raise VendorError(404, "Not Found")
-        return hook
-
-    def _hooks_of(self, ask: Ask) -> Reply:
-        self.events.wake(self.clock.now())
-        container = str(self._repo(ask).id)
-        return self._paged(ask, [hook for hook in self.hooks.live() if hook.container == container], self._shown)
-
-    def _shown(self, hook: Hook) -> Json:
-        told = {flag: event in hook.events for flag, event in webhooks.FLAGS.items()}
-        signed = {"signing_token_present": bool(hook.extra["signing_token"])} if self.settings.signs else {}
-        until = hook.extra["disabled_until"]
-        return {
-            "id": int(hook.id),
-            "url": hook.url,
-            "name": hook.extra["name"],
-            "project_id": int(hook.container or 0),
-            "created_at": self.clock.now().isoformat(),
-            "enable_ssl_verification": hook.extra["enable_ssl_verification"],
-            "alert_status": webhooks.alert_status(hook),
-            "disabled_until": until.isoformat() if until else None,
-            "token_present": bool(hook.extra["token"]),
-            **told,
-            **signed,
-        }
-
-    def _create_hook(self, ask: Ask) -> Reply:
-        repo, body = self._repo(ask), ask.json("url")
-        first = {"name": None, "token": "", "signing_token": "", "failures": 0, "disabled_until": None}
-        extra = first | {"enable_ssl_verification": True}
-        made = self.hooks.register(
-            body["url"], ask.user, events=frozenset({"Push Hook"}), container=str(repo.id), extra=extra
-        )
-        return Reply(201, self._shown(self._set(made, body)))
-
-    def _update_hook(self, ask: Ask) -> Json:
-        return self._shown(self._set(self._hook(ask), ask.json()))
-
-    def _set(self, hook: Hook, body: Json) -> Hook:
-        if "signing_token" in body and not self.settings.signs:
-            body = {name: value for name, value in body.items() if name != "signing_token"}
-        on = {event for flag, event in webhooks.FLAGS.items() if body.get(flag)}
-        off = {event for flag, event in webhooks.FLAGS.items() if body.get(flag) is False}
-        kept = ("name", "token", "signing_token", "enable_ssl_verification")
-        extra = {**hook.extra, **{name: body[name] for name in kept if name in body}}
-        events = frozenset((hook.events - off) | on)
-        return self.hooks.change(hook.id, url=body.get("url", hook.url), events=events, extra=extra)
-
-    def _delete_hook(self, ask: Ask) -> Reply:
-        self.hooks.remove(self._hook(ask).id)
-        return Reply(204, NO_BODY)
-
-    def _test_hook(self, ask: Ask) -> Reply:
-        """A sample of what is there; it goes out even while the hook is paused."""
-        hook, repo, trigger = self._hook(ask), self._repo(ask), ask.params["trigger"]
-        held: dict[str, tuple[Kind, list[Any]]] = {
-            "merge_requests_events": (Kind.EDITED, list(repo.pulls.values())),
-            "push_events": (Kind.PUSHED, repo.pushes),
-        }
-        kind, samples = held.get(trigger, (Kind.PUSHED, []))
-        if not samples:
-            raise VendorError(422, f"Ensure the project has {trigger.removesuffix('_events').replace('_', ' ')}.")
-        for event, body in self.events.bodies(Deed(kind, repo, ask.user, self.host.now(), samples[-1])):
-            self.hooks.send(hook, event, alike(body))
-        return Reply(201, {"message": "201 Created"})
-
-    def _hook_events(self, ask: Ask) -> Reply:
-        hook = self._hook(ask)
-        if not self.settings.logs:
-            raise VendorError(404, "Not Found")
-        return self._paged(ask, self.events.log(hook.id), dict)
-
-    def _resend(self, ask: Ask) -> Reply:
-        """The same body under the same key."""
-        hook = self._hook(ask)
-        for entry in self.events.log(hook.id):
-            if str(entry["id"]) == ask.params["event"]:
-                headers = entry["request_headers"]
-                self._again(hook, headers["Idempotency-Key"].replace("-", ""), headers["X-Gitlab-Event"], entry)
-                return Reply(201, {"response_status": 200})
-        raise VendorError(404, "Not Found")
-
-    def _again(self, hook: Hook, id_: str, event: str, entry: Json) -> None:
-        body = json.dumps(entry["request_data"], ensure_ascii=False, separators=(",", ":")).encode()
-
-        def sign(attempt: int, now: datetime) -> dict[str, str]:
-            sending = Sending(hook, id_, event, body, attempt, now)
-            return {"Content-Type": "application/json", **self.sign(sending)}
-
-        self.deliveries.enqueue(Delivery(id_, event, hook.url, body, sign, self.clock.now()))
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -24,6 +24,7 @@ from connectors.contract import (
 )
 from connectors.github import GitHubConnector
 from connectors.registry import BUILT_IN, Entry, Registry, UnknownType, problems
+from connectors.tiers import SHIPPED
 
 
 class Keys(Credentials):
@@ -86,7 +87,7 @@ GOOD_PLUGIN = "from tests.connectors.test_registry import Acme"
 
 def test_the_built_in_connectors_are_there():
     entry = next(entry for entry in Registry.load([]).entries() if entry.type == "github")
-    assert entry == Entry("github", GitHubConnector, "built-in", capabilities(GitHubConnector), None)
+    assert entry == Entry("github", GitHubConnector, "built-in", capabilities(GitHubConnector), SHIPPED["github"])
     assert Registry.load([]).get("github") is GitHubConnector
 
 

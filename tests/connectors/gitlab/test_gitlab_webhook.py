@@ -21,6 +21,7 @@ from connectors.contract import (
     CodeKind,
     CodeRef,
     Forbidden,
+    Hint,
     Ignored,
     LookAgain,
     NotFound,
@@ -56,6 +57,8 @@ def meaning(signal: Signal) -> str:
             return "event"
         case CodeHint():
             return "ask"
+        case Hint():
+            return "hint"
         case LookAgain():
             return "look_again"
         case Ignored(code):
@@ -68,7 +71,7 @@ def meaning(signal: Signal) -> str:
 
 @pytest.mark.parametrize("file", FIXTURES, ids=lambda file: file.stem)
 def test_every_recording_means_what_it_says(file):
-    assert meaning(parse(file.stem)[0]) == json.loads(file.read_text())["expect"]
+    assert meaning(parse(file.stem, repositories=[API], sync_issues=True)[0]) == json.loads(file.read_text())["expect"]
 
 
 def test_an_opened_request_is_told_whole_and_a_draft_is_not_ready():

@@ -1,0 +1,105 @@
+"""A notification in Block Kit. Pure.
+
+Limits (characters and numbers of things) are those of Slack's own models; what is longer is shortened and ends with an
+ellipsis. All that is not ours is escaped: a title could else call a channel, or be a link to somewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from connectors.contract import Button, JsonObject, Line, Notification, Severity
+
+TITLE, TEXT, FIELD, LABEL, VALUE = 150, 3000, 2000, 75, 2000
+FALLBACK = 4000
+"""Characters of the text beside the blocks: what `chat.update` takes."""
+
+FIELDS, BUTTONS, BLOCKS = 10, 25, 50
+
+SIGNS = {
+    Severity.CRITICAL: "🔴",
+    Severity.HIGH: "🟠",
+    Severity.MEDIUM: "🟡",
+    Severity.LOW: "🔵",
+    Severity.INFO: "i",
+}
+OVER = "✅"
+
+MENTION = "<!here>"
+
+
+def message(notification: Notification, mention: bool) -> JsonObject:
+    """`text` and `blocks`; the text is what a phone shows and a screen reader reads."""
+    head = _headline(notification)
+    blocks = list(islice(_blocks(notification, head, mention), BLOCKS))
+    told = [escaped(head), *([MENTION] if mention else []), escaped(notification.text)]
+    return {"text": shortened("\n".join(filter(None, told)), FALLBACK), "blocks": blocks}
+
+
+def _headline(notification: Notification) -> str:
+    sign = OVER if notification.over else SIGNS[notification.severity]
+    return f"{sign} {notification.title}"
+
+
+def _blocks(notification: Notification, head: str, mention: bool) -> Iterator[JsonObject]:
+    yield {"type": "header", "text": _plain(head, TITLE)}
+    text = "\n".join(filter(None, [MENTION if mention else "", escaped(notification.text)]))
+    if text:
+        yield _section(text)
+    for start in range(0, len(notification.facts), FIELDS):
+        yield {"type": "section", "fields": [_field(line) for line in notification.facts[start : start + FIELDS]]}
+    if notification.link is not None:
+        yield _section(f"<{notification.link.url}|{escaped(notification.link.text)}>")
+    yield from _actions(notification.buttons)
+    at = int(notification.at.timestamp())
+    when = f"<!date^{at}^{{date_short_pretty}} {{time}}|{notification.at:%Y-%m-%d %H:%M} UTC>"
+    yield {"type": "context", "elements": [{"type": "mrkdwn", "text": f"{when} · {notification.id}"}]}
+
+
+def _section(text: str) -> JsonObject:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": shortened(text, TEXT)}}
+
+
+def _field(line: Line) -> JsonObject:
+    return {"type": "mrkdwn", "text": shortened(f"*{escaped(line.name)}*\n{escaped(line.value) or '—'}", FIELD)}
+
+
+def _actions(buttons: Sequence[Button]) -> Iterator[JsonObject]:
+    for start in range(0, len(buttons), BUTTONS):
+        yield {"type": "actions", "elements": [_button(one) for one in buttons[start : start + BUTTONS]]}
+
+
+def _button(button: Button) -> JsonObject:
+    made: JsonObject = {
+        "type": "button",
+        "action_id": button.id,
+        "text": _plain(button.text, LABEL),
+        "value": button.value[:VALUE],
+    }
+    if button.url:
+        made["url"] = button.url
+    if button.style:
+        made["style"] = button.style
+    return made
+
+
+def _plain(text: str, most: int) -> JsonObject:
+    """Text that nothing in it is marked up by."""
+    return {"type": "plain_text", "text": shortened(text, most), "emoji": True}
+
+
+def escaped(text: str) -> str:
+    """Text that means nothing but itself: Slack has three characters that do."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters. An escaped character is not cut in two."""
+    if len(text) <= most:
+        return text
+    kept = text[: most - 1]
+    begun = kept.rfind("&")
+    if begun >= 0 and ";" not in kept[begun:] and len(kept) - begun < len("&amp;"):
+        kept = kept[:begun]
+    return kept + "…"

@@ -1,0 +1,52 @@
+"""Which pages are written together when they are fetched ahead."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from sync import ahead
+from sync.ahead import ENOUGH, batches
+
+AHEAD = SimpleNamespace(pages_ahead=1)
+
+
+def together(pages, size=lambda page: 1):
+    return list(batches(AHEAD, iter(pages), size))
+
+
+def test_pages_that_come_quickly_are_written_together_although_the_writer_waits(monkeypatch):
+    monkeypatch.setattr(ahead, "TOGETHER", 10)
+    assert together(range(7)) == [[0, 1, 2, 3, 4, 5, 6]]
+
+
+def test_a_page_that_took_long_is_written_as_it_comes(monkeypatch):
+    monkeypatch.setattr(ahead, "TOGETHER", 0.01)
+
+    def slowly():
+        for number in range(3):
+            time.sleep(0.02)
+            yield number
+
+    assert together(slowly()) == [[0], [1], [2]]
+
+
+def test_no_more_are_held_back_than_a_transaction_is_good_for(monkeypatch):
+    monkeypatch.setattr(ahead, "TOGETHER", 10)
+    assert together(range(5), size=lambda _: ENOUGH // 2) == [[0, 1], [2, 3], [4]]
+
+
+def test_what_was_fetched_before_a_failure_is_given_first(monkeypatch):
+    monkeypatch.setattr(ahead, "TOGETHER", 10)
+
+    def failing():
+        yield 1
+        yield 2
+        raise OSError("cut")
+
+    given = []
+    with pytest.raises(OSError, match="cut"):
+        given.extend(batches(AHEAD, failing(), lambda page: 1))
+    assert given == [[1, 2]]
