@@ -19,7 +19,7 @@ from connectors import contract as c
 from connectors.envelope import json_object, text_at
 from connectors.github import mapping
 from connectors.github import shapes as s
-from connectors.github.config import GitHubConfig
+from connectors.github.config import KINDS, Event, GitHubConfig
 from connectors.signing import hmac_hex
 from connectors.times import moment
 
@@ -40,15 +40,6 @@ FORM = "application/x-www-form-urlencoded"
 
 NOBODY = "0" * 40
 """The sha before a branch was made, and after it was deleted."""
-
-SUBSCRIBED: Mapping[c.CodeKind, tuple[str, ...]] = {
-    c.CodeKind.PUSH: ("push",),
-    c.CodeKind.PULL_REQUEST: ("pull_request", "pull_request_review"),
-    c.CodeKind.DEPLOYMENT: ("deployment", "deployment_status"),
-    c.CodeKind.PIPELINE: ("workflow_run",),
-    c.CodeKind.RELEASE: ("release",),
-}
-"""The events by which GitHub tells of what is followed."""
 
 CONNECTION = frozenset({"installation", "installation_repositories", "installation_target", "repository", "meta"})
 """Events about the connection itself: what is there, and whether we may see it."""
@@ -150,7 +141,7 @@ def parse(delivery: c.RawDelivery, config: GitHubConfig) -> Sequence[c.Signal]:
         return [_issue(_read(delivery, _Issue), config)]
     if event not in READERS:
         return [c.Ignored("unsupported", event)]
-    if not any(event in SUBSCRIBED[kind] for kind in config.kinds()):
+    if KINDS[Event(event)] not in config.kinds():
         return [c.Ignored("not_followed", f"{event} is not among the events of the config")]
     shape, meaning = READERS[event]
     body = _read(delivery, shape)
@@ -167,9 +158,8 @@ def _read(delivery: c.RawDelivery, shape: type[Any]) -> Any:
 
 def _said(event: str, body: _Connection) -> str:
     """What happened to the connection, for the operator."""
-    what = (
-        body.repository.full_name if body.repository else body.installation.account.login if body.installation else ""
-    )
+    owner = body.installation.account.login if body.installation else ""
+    what = body.repository.full_name if body.repository else owner
     return f"GitHub: {event} {body.action}" + (f" ({what})" if what else "")
 
 
