@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from connectors.azure import AzureClient
 from connectors.azure_hooks import USER, handshake, verify
-from connectors.contract import Forbidden, Missed, NotFound, RawDelivery, Subscription
+from connectors.contract import Missed, NotFound, RawDelivery, Subscription
+from connectors.hooks import advising
 
 ENABLED = "enabled"
 
@@ -88,15 +89,10 @@ class ServiceHooks:
     def __init__(self, client: AzureClient, projects: Sequence[str], events: Mapping[str, str]) -> None:
         self._client, self._projects, self._events = client, projects, events
 
+    @advising(PERMISSION, "Azure")
     def subscribe(self, url: str, secret: SecretStr) -> Subscription:
         """One for each place. What is registered for this address already is enabled and given the secret; what listens
         to anything else there is removed. Raises Forbidden."""
-        try:
-            return self._registered(url, secret)
-        except Forbidden as error:
-            raise Forbidden(f"{PERMISSION} Azure said: {error.text}") from None
-
-    def _registered(self, url: str, secret: SecretStr) -> Subscription:
         wanted = self._wanted()
         kept: dict[_Place, str] = {}
         for hook in self._all():

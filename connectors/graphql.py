@@ -6,7 +6,7 @@ A file of documents holds named operations and fragments. What is sent is one op
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -108,14 +108,14 @@ class GraphQL:
         self._http, self._url, self._known, self._headers, self._told = http, url, known, headers, told
         http.errors_text = words
 
-    def run(self, operation: str, shape: type[T], **variables: Any) -> T:
-        """One operation; its `data` in this shape. Raises what `HttpClient.request` and `told` say, and BadPayload."""
+    def run(self, operation: str, shape: type[T], at: str = "", /, **variables: Any) -> T:
+        """One operation; its `data` in this shape, or only what is `at` a path of names in it (`issueCreate.issue`).
+        Raises what `HttpClient.request` and `told` say, and BadPayload."""
         document = self._known[operation]
         body = {"query": document.text, "variables": variables, "operationName": operation}
         try:
-            return self._data(
-                self._http.request("POST", self._url, json=body, headers=self._headers(), allow=(400,)), shape
-            )
+            response = self._http.request("POST", self._url, json=body, headers=self._headers(), allow=(400,))
+            return self._data(response, shape, at.split(".") if at else [])
         except Transient as error:  # HTTP can't tell a query from a mutation
             raise Transient(error.text, error.maybe_done and not document.reads, error.retry_at) from None
 
@@ -130,15 +130,23 @@ class GraphQL:
                 return
             after = page.page_info.end_cursor
 
-    def _data(self, response: Response, shape: type[T]) -> T:
+    def rows(self, operation: str, row: type[T], first: int, **variables: Any) -> Iterator[T]:
+        """Every row of all pages."""
+        for page in self.pages(operation, row, first, **variables):
+            yield from page.nodes
+
+    def _data(self, response: Response, shape: type[T], path: Sequence[str]) -> T:
         answer = response.decode(_Answer)
         if answer.errors:
             raise self._told(self._redacted(answer.errors[0]))
         if response.status != 200:
             raise Rejected(self._http.redact(f"It answered {response.status}: {words(response)}"))
+        data = answer.data
         try:
-            return msgspec.json.decode(answer.data, type=shape)
-        except msgspec.DecodeError as error:
+            for name in path:
+                data = msgspec.json.decode(data, type=dict[str, msgspec.Raw])[name]
+            return msgspec.json.decode(data, type=shape)
+        except (msgspec.DecodeError, KeyError) as error:
             raise BadPayload(f"It answered an unexpected shape: {error}") from None
 
     def _redacted(self, problem: Problem) -> Problem:

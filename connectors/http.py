@@ -178,15 +178,16 @@ class HttpClient:
         """How far the vendor's clock is ahead of ours."""
         return self._offset
 
-    def requests_adapter(self) -> BaseAdapter:
+    def requests_adapter(self, allow: Collection[int] | None = None) -> BaseAdapter:
         """For libraries built on `requests`: mounted on their session, it sends what they prepare through this client.
 
         Every answer is given back as the library expects it, except a rate limit and a broken connection: those
-        raise our errors, which the libraries let pass. Redirects are not followed by the session.
+        raise our errors, which the libraries let pass. With `allow` every other refusal does so, too, as in `request`:
+        the library sees successes and these statuses only. Redirects are not followed by the session.
         """
         from connectors.requests_adapter import ClientAdapter  # only who uses such a library pays for the import
 
-        return ClientAdapter(self)
+        return ClientAdapter(self, allow)
 
     def redact(self, text: str) -> str:
         """The text with every known secret replaced by stars."""
@@ -194,16 +195,25 @@ class HttpClient:
 
     # --- one exchange -------------------------------------------------------------------------------
 
-    def pass_through(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Response:
-        """Send a finished request and return the answer whatever its status, for adapters of other libraries.
+    def pass_through(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        allow: Collection[int] | None = None,
+    ) -> Response:
+        """Send a finished request and return the answer, for adapters of other libraries: whatever its status, or as
+        `request` does with `allow`.
 
         Raises what `request` raises for rate limits, broken connections and requests that can't be sent.
         """
         wire = self._wire(method, url, headers=headers, content=content)
         response = self._exchange(wire, cost=1.0)
-        if self.limited(response):
-            raise self._error(wire, response)
-        return response
+        welcome = allow is None or 200 <= response.status < 300 or response.status in allow
+        if welcome and not self.limited(response):
+            return response
+        raise self._error(wire, response)
 
     def _wire(
         self,

@@ -15,6 +15,7 @@ from connectors.contract import (
     NotFound,
     Rejected,
     RemoteTask,
+    RemoteUser,
     TaskPage,
 )
 from connectors.times import iso_ms, moment
@@ -39,6 +40,12 @@ def marker_in(texts: Iterable[object]) -> str | None:
     """The marker of the platform among an item's labels or tags, which vendors may spell in another case."""
     words = (text.lower() for text in texts if isinstance(text, str))
     return next((word for word in words if word.startswith(PREFIX)), None)
+
+
+def with_email(people: Iterable[RemoteUser], email: str) -> RemoteUser | None:
+    """The one of them with this address, in any case; None where it is nobody's or several people's."""
+    exact = [person for person in people if person.email and person.email.casefold() == email.casefold()]
+    return exact[0] if len(exact) == 1 else None
 
 
 def batches(ids: Sequence[P], most: int) -> Iterator[Sequence[P]]:
@@ -66,15 +73,16 @@ def fetched(
 
 class Sight:
     """Whether the account can see the places its items were in, each asked for once: vendors say "not found" for what
-    is hidden, too, so it proves a deletion only where all can be seen. `noun` is what they call such a place."""
+    is hidden, too, so it proves a deletion only where all can be seen. `noun` is what they call such a place; an item
+    was in one of `places` where nothing else is known of it."""
 
-    def __init__(self, noun: str, sees: Callable[[str], bool]) -> None:
-        self._noun, self._sees = noun, sees
+    def __init__(self, noun: str, sees: Callable[[str], bool], places: Iterable[str] = ()) -> None:
+        self._noun, self._sees, self._places = noun, sees, places
         self._seen: dict[str, bool] = {}
 
-    def gone(self, item_id: str, text: str, places: Iterable[str]) -> Gone:
+    def gone(self, item_id: str, text: str, places: Iterable[str] | None = None) -> Gone:
         """What it means that an item was not found, which was in one of these places; `text` is the vendor's."""
-        for place in places:
+        for place in self._places if places is None else places:
             if place not in self._seen:
                 self._seen[place] = self._sees(place)
             if not self._seen[place]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http.client import responses as reasons
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,9 @@ class ClientAdapter(BaseAdapter):
     something to retry. Timeouts, proxies and certificates of the session are not used: the client has its own.
     """
 
-    def __init__(self, client: HttpClient) -> None:
+    def __init__(self, client: HttpClient, allow: Collection[int] | None = None) -> None:
         super().__init__()
-        self._client = client
+        self._client, self._allow = client, allow
 
     def send(
         self,
@@ -42,7 +42,7 @@ class ClientAdapter(BaseAdapter):
         """Send what the session prepared, once."""
         headers = {name: _text(value) for name, value in request.headers.items() if name.lower() not in _OF_THE_BODY}
         method, url = request.method or "GET", request.url or ""
-        return _answer(request, self._client.pass_through(method, url, headers, _bytes(request.body)))
+        return _answer(request, self._client.pass_through(method, url, headers, _bytes(request.body), self._allow))
 
     def close(self) -> None:
         """Nothing to close: connections belong to the client's transport."""

@@ -48,6 +48,14 @@ class Write:
         self.sent[name] = there
         self.theirs[name] = tuple(fields)
 
+    def keep(self, name: str, value: object, there: str | None) -> bool:
+        """Whether what the vendor is believed to hold (`word:ours`) means a value already. Then it is left alone, for
+        it may say more (Lowest is low, too), and counts as sent."""
+        if there is None or not there.endswith(f":{value}"):
+            return False
+        self.sent[name] = there
+        return True
+
     def refuse(self, name: str, code: str, text: str) -> None:
         """One of our fields can't be written: why, and what an operator can do."""
         self.sent.pop(name, None)
@@ -60,9 +68,11 @@ class Write:
         return TaskWritten(remote, self.sent, self.refused, overwrote or {})
 
     def choose(
-        self, name: str, words: Words[Any], value: str, choices: Sequence[VendorValue], where: str
+        self, name: str, words: Words[Any], value: str, where: str, choices: Sequence[VendorValue] | None = None
     ) -> VendorValue | None:
-        """The status or priority to write for a value; None, and a refusal, where none of this place means it."""
+        """The status or priority to write for a value, of the choices there are, or else of the usual words; None, and
+        a refusal, where none of this place means it."""
+        choices = words.values() if choices is None else choices
         chosen = words.choose(value, choices)
         if chosen is None:
             there_are = ", ".join(one.name for one in choices) or "none"
@@ -84,8 +94,12 @@ class Write:
             self.refuse(ours, code, f"{words} {hints.get(ours, '')}".strip())
 
 
-def taken(send: Callable[[], T], write: Write, hints: Mapping[str, str], needed: Collection[str] = ()) -> T | None:
-    """What `send`, which sends the body of a write, brings back. Our fields that it refuses by FieldsRefused are left
+Send = Callable[[dict[str, Any]], T]
+"""Sends the body of a write."""
+
+
+def taken(send: Send[T], write: Write, hints: Mapping[str, str], needed: Collection[str] = ()) -> T | None:
+    """What `send` brings back. Our fields that it refuses by FieldsRefused are left
     out, and the rest is sent again: a refusal has changed nothing. None when nothing of ours is left to send.
 
     hints   our field -> what an operator can do about a refusal
@@ -93,10 +107,17 @@ def taken(send: Callable[[], T], write: Write, hints: Mapping[str, str], needed:
     """
     while write.theirs:
         try:
-            return send()
+            return send(write.body)
         except FieldsRefused as error:
             write.leave_out(error, hints, needed)
     return None
+
+
+def created(send: Send[T], write: Write, hints: Mapping[str, str]) -> T:
+    """The same for a new item, which is nothing without its title."""
+    made = taken(send, write, hints, {"title"})
+    assert made is not None  # the title is not left out
+    return made
 
 
 def drafted(draft: TaskDraft, *besides: str) -> dict[str, Any]:
@@ -107,12 +128,11 @@ def drafted(draft: TaskDraft, *besides: str) -> dict[str, Any]:
     return {name: value for name, value in draft.changes().items() if name in wanted}
 
 
-def replaced(
-    before: Mapping[str, RemoteValue], sent: Mapping[str, str | None], expected: Expected
-) -> dict[str, RemoteValue]:
-    """Of the values before a write those that it replaced without knowing; for `TaskWritten.overwrote`."""
-    known = sent.keys() & expected.there.keys()
-    return {name: before[name] for name in known if before[name].there not in (expected.there[name], sent[name])}
+def replaced(before: RemoteTask, sent: Mapping[str, str | None], expected: Expected) -> dict[str, RemoteValue]:
+    """Of what an item held before a write that which was replaced unknowingly; for `TaskWritten.overwrote`."""
+    person = RemoteValue(None, before.assignee.id if before.assignee else None)
+    held, known = {**before.values, "assignee": person}, sent.keys() & expected.there.keys()
+    return {name: held[name] for name in known if held[name].there not in (expected.there[name], sent[name])}
 
 
 def differing(

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from connectors import contract as c
 from connectors.azure import AzureClient, part
 from connectors.azure_boards.mapping import FIELDS, Identity, State, WorkItem
 from connectors.azure_boards.refusal import problem_of
-from connectors.contract import Conflict, Rejected
 from connectors.reading import pages
 from connectors.rest import member
 from connectors.writes import FieldsRefused
@@ -70,7 +70,7 @@ class BoardsClient(AzureClient):
         problem = problem_of(response)
         if problem.says(TOO_MANY):
             return None
-        raise Rejected(self.http.redact(f"Azure refuses the query: {problem.text}"))
+        raise c.Rejected(self.http.redact(f"Azure refuses the query: {problem.text}"))
 
     def items(self, ids: Sequence[int]) -> list[WorkItem]:
         """Up to 200 work items; those that can't be read are left out."""
@@ -101,7 +101,7 @@ class BoardsClient(AzureClient):
         problem = problem_of(response)
         text = self.http.redact(problem.text)
         if problem.is_a_race:
-            raise Conflict(text)
+            raise c.Conflict(text)
         raise FieldsRefused(
             f"Azure did not take the change: {text}", dict.fromkeys(problem.fields, f"Azure says: {text}")
         )

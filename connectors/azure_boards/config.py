@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from connectors import contract as c
 from connectors.azure import ORGANIZATION
-from connectors.contract import ProjectMapping, TaskSyncConfig
 
 
-class AzureBoardsConfig(TaskSyncConfig):
+class AzureBoardsConfig(c.TaskSyncConfig):
     """One organization, and which of its projects.
 
     `projects[].external` is a project's name, or one of its area paths (`Web\\Team A`), which then stands for all below
@@ -28,10 +28,5 @@ class AzureBoardsConfig(TaskSyncConfig):
     )
     overlap_minutes: int = Field(5, ge=1, le=1440, description="How far each poll looks back before the one before.")
 
-    @field_validator("projects")
-    @classmethod
-    def _are_area_paths(cls, projects: list[ProjectMapping]) -> list[ProjectMapping]:
-        for project in projects:
-            if not all(name.strip() for name in project.external.split("\\")):
-                raise ValueError(f"{project.external!r}: write a project's name, or an area path as Project\\Team")
-        return projects
+    container_form = r"\s*[^\\\s][^\\]*(\\\s*[^\\\s][^\\]*)*"
+    container_hint = "a project's name, or an area path as Project\\Team"

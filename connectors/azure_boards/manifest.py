@@ -1,14 +1,14 @@
 """The facts of Azure Boards (REST 7.1)."""
 
+from connectors import contract as c
 from connectors.azure import CREDENTIALS, ENDPOINTS, OAUTH
 from connectors.azure_boards.config import AzureBoardsConfig
-from connectors.azure_boards.webhook import WEBHOOKS
-from connectors.contract import Category, Manifest, RateFacts
+from connectors.azure_hooks import WEBHOOKS
 
-MANIFEST = Manifest(
+MANIFEST = c.Manifest(
     type="azure_boards",
     name="Azure Boards",
-    category=Category.PROJECT_MANAGEMENT,
+    category=c.Category.PROJECT_MANAGEMENT,
     description="Work items of Azure DevOps, both ways",
     config=AzureBoardsConfig,
     credentials=CREDENTIALS,
@@ -17,6 +17,6 @@ MANIFEST = Manifest(
     webhooks=WEBHOOKS,
     # Azure counts effort (200 units in 5 minutes), not calls, of which most take a few hundredths. Near the limit its
     # headers park the integration. The burst is for the four subscriptions of each project.
-    rates=RateFacts(per_second=10.0, burst=100),
+    rates=c.RateFacts(per_second=10.0, burst=100),
     refetch_batch=200,
 )

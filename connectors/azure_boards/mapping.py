@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 import msgspec
 
+from connectors import contract as c
 from connectors.azure_boards.config import AzureBoardsConfig
-from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status, VendorValue
-from connectors.markup.html import from_html
+from connectors.markup.html import from_html, to_html
 from connectors.reading import marker_in
-from connectors.texts import rich
+from connectors.texts import one_line, rich
 from connectors.times import moment
 from connectors.words import PriorityWords, StatusWords, as_field, folded
+from connectors.writes import Write
 
 TITLE = "System.Title"
 STATE = "System.State"
@@ -25,38 +26,40 @@ PRIORITY = "Microsoft.VSTS.Common.Priority"
 DESCRIPTION = "System.Description"
 REPRO_STEPS = "Microsoft.VSTS.TCM.ReproSteps"
 
+TEXTS = {"description": DESCRIPTION, "repro_steps": REPRO_STEPS}
+
 TITLE_LIMIT = 255
 """Characters of a title."""
 
 STATES = {
-    "new": Status.BACKLOG,
-    "to do": Status.BACKLOG,
-    "proposed": Status.BACKLOG,
-    "approved": Status.BACKLOG,
-    "active": Status.IN_PROGRESS,
-    "doing": Status.IN_PROGRESS,
-    "in progress": Status.IN_PROGRESS,
-    "committed": Status.IN_PROGRESS,
-    "resolved": Status.IN_REVIEW,
-    "closed": Status.DONE,
-    "done": Status.DONE,
-    "removed": Status.CANCELLED,
+    "new": c.Status.BACKLOG,
+    "to do": c.Status.BACKLOG,
+    "proposed": c.Status.BACKLOG,
+    "approved": c.Status.BACKLOG,
+    "active": c.Status.IN_PROGRESS,
+    "doing": c.Status.IN_PROGRESS,
+    "in progress": c.Status.IN_PROGRESS,
+    "committed": c.Status.IN_PROGRESS,
+    "resolved": c.Status.IN_REVIEW,
+    "closed": c.Status.DONE,
+    "done": c.Status.DONE,
+    "removed": c.Status.CANCELLED,
 }
 """The states of Azure's own processes, for which nobody has to be asked."""
 
 CATEGORIES = {
-    "Proposed": Status.BACKLOG,
-    "InProgress": Status.IN_PROGRESS,
-    "Resolved": Status.IN_REVIEW,
-    "Completed": Status.DONE,
-    "Removed": Status.CANCELLED,
+    "Proposed": c.Status.BACKLOG,
+    "InProgress": c.Status.IN_PROGRESS,
+    "Resolved": c.Status.IN_REVIEW,
+    "Completed": c.Status.DONE,
+    "Removed": c.Status.CANCELLED,
 }
 """What any other state means, by the category its type gives it."""
 
-IN_A_NAME = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("review", "test")}}
+IN_A_NAME = {c.Status.IN_PROGRESS: {c.Status.IN_REVIEW: ("review", "test")}}
 """In the name of a state of the category InProgress they mean in_review."""
 
-PRIORITIES = {"1": Priority.CRITICAL, "2": Priority.HIGH, "3": Priority.MEDIUM, "4": Priority.LOW}
+PRIORITIES = {"1": c.Priority.CRITICAL, "2": c.Priority.HIGH, "3": c.Priority.MEDIUM, "4": c.Priority.LOW}
 """Azure's number -> ours; they have no other name."""
 
 _NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]+)>")
@@ -114,20 +117,20 @@ class Reader:
 
     def __init__(self, config: AzureBoardsConfig, base: str, states: States) -> None:
         self._config, self._base, self._states = config, base, states
-        self.words = StatusWords(CATEGORIES, config, usual=STATES, default=Status.BACKLOG, in_a_name=IN_A_NAME)
+        self.words = StatusWords(CATEGORIES, config, usual=STATES, default=c.Status.BACKLOG, in_a_name=IN_A_NAME)
         self.priorities = PriorityWords([(number, number, here) for number, here in PRIORITIES.items()], config)
         self._types = set(map(folded, config.work_item_types))
         self._repro = set(map(folded, config.repro_steps_types))
         # The longest first: an item belongs to the most specific path.
         self._areas = sorted({one.external for one in config.projects}, key=len, reverse=True)
 
-    def task(self, item: WorkItem) -> RemoteTask:
+    def task(self, item: WorkItem) -> c.RemoteTask:
         """A work item as the engine wants it. Raises BadPayload for a time in another form."""
         fields = item.fields
         # A whole number in Azure's own processes; another's choice must not make the page unreadable.
         number = str(fields.priority or "").removesuffix(".0")
-        priority = as_field(self.priorities.value(number)) if number else RemoteValue(Priority.MEDIUM, None)
-        return RemoteTask(
+        priority = as_field(self.priorities.value(number)) if number else c.RemoteValue(c.Priority.MEDIUM, None)
+        return c.RemoteTask(
             external_id=str(item.id),
             key=str(item.id),
             url=f"{self._base}/{quote(fields.project)}/_workitems/edit/{item.id}",
@@ -135,7 +138,7 @@ class Reader:
             version=item.rev,
             updated_at=moment(fields.changed),
             values={
-                "title": RemoteValue(fields.title, fields.title),
+                "title": c.RemoteValue(fields.title, fields.title),
                 "description": rich(from_html(getattr(fields, self.text_of(fields.type)))),
                 "status": as_field(self.status(fields.project, fields.type, fields.state)),
                 "priority": priority,
@@ -144,7 +147,7 @@ class Reader:
             create_key=marker_in(tag.strip() for tag in fields.tags.split(";")),
         )
 
-    def status(self, project: str, kind: str, state: str) -> VendorValue:
+    def status(self, project: str, kind: str, state: str) -> c.VendorValue:
         """A state of a type: what the config says, what Azure's own states mean, or else its category."""
         known = self.words.known(state) is not None
         states = [] if known else self._states(project, kind)
@@ -154,6 +157,27 @@ class Reader:
     def text_of(self, kind: str) -> str:
         """Which field of ours a type shows as its text."""
         return "repro_steps" if folded(kind) in self._repro else "description"
+
+    def edit(self, changes: c.TaskChanges, kind: str, fixed: Mapping[str, str] | None = None) -> Write:
+        """What is sent to an item of a type for these changes but the status, and what is fixed besides."""
+        write = Write({**(fixed or {})})
+        for name, value in changes.items():
+            if name == "title":
+                title = one_line(str(value), TITLE_LIMIT)
+                write.send(name, title, {TITLE: title})
+            elif name == "description":
+                html = to_html(str(value))
+                write.send(name, rich(from_html(html)).there, {TEXTS[self.text_of(kind)]: html})
+            elif name == "priority":
+                word = self.priorities.there(str(value)) or ""
+                if word.isdecimal():  # it may be one of the process's own
+                    write.send(name, as_field(self.priorities.value(word)).there, {PRIORITY: int(word)})
+                else:
+                    write.refuse(name, "no_path", f"No priority of Azure's means {value}: name one in priority_out.")
+            elif name == "assignee":
+                user = value if isinstance(value, c.RemoteUser) else None
+                write.send(name, user.id if user else None, {ASSIGNED_TO: (user.email or user.id) if user else ""})
+        return write
 
     def _container(self, fields: Fields) -> str:
         """The mapped path the item is in; where none is, or its type is not synced, one that is not mapped."""
@@ -167,13 +191,12 @@ def _is_below(area: str, path: str) -> bool:
     return f"{folded(area)}\\".startswith(f"{folded(path)}\\")
 
 
-def person(identity: Identity | str | None) -> RemoteUser | None:
+def person(identity: Identity | str | None) -> c.RemoteUser | None:
     """Somebody, from an object or from `Name <address>`."""
     if isinstance(identity, Identity):
-        address = identity.unique_name if "@" in identity.unique_name else None
-        return RemoteUser(identity.id, identity.display_name, address)
-    named = _NAMED.fullmatch(identity) if identity else None
-    if named:
-        address = named["address"] if "@" in named["address"] else None
-        return RemoteUser(named["address"], named["name"], address)
-    return RemoteUser(identity, identity) if identity else None
+        address = identity.unique_name
+        return c.RemoteUser(identity.id, identity.display_name, address if "@" in address else None)
+    if named := _NAMED.fullmatch(identity or ""):
+        address = named["address"]
+        return c.RemoteUser(address, named["name"], address if "@" in address else None)
+    return c.RemoteUser(identity, identity) if identity else None

@@ -9,12 +9,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from connectors import contract as c
 from connectors.azure_boards.config import AzureBoardsConfig
-from connectors.azure_hooks import WEBHOOKS, handshake, verify
-from connectors.contract import BadPayload, Hint, Ignored, RawDelivery, Signal
-from connectors.hooks import read
-
-__all__ = ["SUBSCRIBED", "WEBHOOKS", "handshake", "parse", "verify"]
+from connectors.hooks import hinted, read
 
 UPDATED = "workitem.updated"
 SUBSCRIBED = ("workitem.created", UPDATED, "workitem.deleted", "workitem.restored")
@@ -28,24 +25,17 @@ class _Resource(msgspec.Struct, rename="camel"):
     work_item_id: int | None = None
 
 
-class _Body(msgspec.Struct, rename="camel"):
-    event_type: str
-    resource: _Resource | None = None
-
-
 class _Event(msgspec.Struct, rename="camel"):
     event_type: str
 
 
-def parse(delivery: RawDelivery, config: AzureBoardsConfig) -> Sequence[Signal]:
+class _Body(_Event):
+    resource: _Resource | None = None
+
+
+def parse(delivery: c.RawDelivery, config: AzureBoardsConfig) -> Sequence[c.Signal]:
     """Which work item to read again. Raises BadPayload."""
     event = read(delivery, _Event, "Azure").event_type
-    if event in IGNORED:
-        return [Ignored(*IGNORED[event])]
-    if event not in SUBSCRIBED:
-        return [Ignored("unsupported", event)]
-    resource = read(delivery, _Body, "Azure").resource
-    item = resource and (resource.work_item_id if event == UPDATED else resource.id)
-    if not item:
-        raise BadPayload(f"Azure's {event} names no work item")
-    return [Hint(str(item))]
+    resource = (read(delivery, _Body, "Azure").resource if event in SUBSCRIBED else None) or _Resource()
+    item = resource.work_item_id if event == UPDATED else resource.id
+    return hinted("Azure", event, item, SUBSCRIBED, IGNORED)

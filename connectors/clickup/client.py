@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from connectors import contract as c
 from connectors.clickup.mapping import Named, Task, User, VendorStatus
-from connectors.contract import AuthFailed, Context, Forbidden
 from connectors.http import Params
 from connectors.response import words_of
 from connectors.rest import RestClient
@@ -60,27 +60,26 @@ class Workspace(msgspec.Struct):
     members: list[Member] = []
 
 
-class Health(msgspec.Struct):
-    """`status` is active, failing or suspended."""
-
-    status: str = "active"
-
-
 class Webhook(msgspec.Struct):
-    """A registered webhook; `list_id` None: of the whole Workspace."""
+    """A registered webhook; `list_id` None: of the whole Workspace. The `status` of its health is active, failing or
+    suspended."""
 
     id: str
     endpoint: str
     secret: str
     events: list[str] = []
     list_id: int | str | None = None
-    health: Health = msgspec.field(default_factory=Health)
+    health: dict[str, Any] = {}
+
+    def works(self, events: Collection[str]) -> bool:
+        """Whether ClickUp still delivers all of these events to it."""
+        return self.health.get("status", "active") == "active" and set(self.events) >= set(events)
 
 
 class ClickUpClient(RestClient):
     """Speaks for one token in one Workspace."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: c.Context) -> None:
         base = context.endpoints["api"].rstrip("/") + "/api/v2"
         super().__init__(context.http, base, context.credentials.authorization)
         self.http.errors_text = words_of("err", "ECODE")
@@ -91,12 +90,12 @@ class ClickUpClient(RestClient):
         the same is answered again."""
         try:
             return super().get(path, shape, at, **more)
-        except AuthFailed:
+        except c.AuthFailed:
             self.me()
         try:
             return super().get(path, shape, at, **more)
-        except AuthFailed as error:
-            raise Forbidden(error.text) from None
+        except c.AuthFailed as error:
+            raise c.Forbidden(error.text) from None
 
     def me(self) -> User:
         """Whose token it is."""

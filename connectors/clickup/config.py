@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from pydantic import Field, field_validator
 
-from pydantic import Field, model_validator
-
-from connectors.contract import TaskSyncConfig
+from connectors import contract as c
 
 MOST_LISTS = 100
 """Lists are named in the address of every poll, and addresses beyond 8 KB are refused on the way."""
 
 
-class ClickUpConfig(TaskSyncConfig):
+class ClickUpConfig(c.TaskSyncConfig):
     """One Workspace, and which of its Lists.
 
     `projects[].external` is a List's id. Statuses are named by their name in any case or their id, priorities by their
@@ -25,11 +23,12 @@ class ClickUpConfig(TaskSyncConfig):
     )
     overlap_minutes: int = Field(5, ge=1, le=1440, description="How far each poll looks back before the last change.")
 
-    @model_validator(mode="after")
-    def _projects_are_lists(self) -> Self:
-        for project in self.projects:
-            if not (project.external.isascii() and project.external.isdecimal()):
-                raise ValueError(f"{project.external!r} is not a List's id, the number behind /li/ in its address")
-        if len({project.external for project in self.projects}) > MOST_LISTS:
+    container_form = r"[0-9]+"
+    container_hint = "a List's id, the number behind /li/ in its address"
+
+    @field_validator("projects")
+    @classmethod
+    def _fit_into_an_address(cls, projects: list[c.ProjectMapping]) -> list[c.ProjectMapping]:
+        if len({project.external for project in projects}) > MOST_LISTS:
             raise ValueError(f"more than {MOST_LISTS} Lists; connect the others with an integration of their own")
-        return self
+        return projects

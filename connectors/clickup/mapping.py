@@ -9,21 +9,21 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from connectors import contract as c
 from connectors.clickup.config import ClickUpConfig
-from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status, VendorValue
 from connectors.reading import marker_in
 from connectors.texts import described, titled
 from connectors.words import PriorityWords, StatusWords, as_field, folded
 
-KINDS = {"open": Status.BACKLOG, "unstarted": Status.BACKLOG, "done": Status.DONE, "closed": Status.DONE}
+KINDS = {"open": c.Status.BACKLOG, "unstarted": c.Status.BACKLOG, "done": c.Status.DONE, "closed": c.Status.DONE}
 """What types of status mean; `custom`, and one that is new, is in progress."""
 
 PRIORITIES = (
-    ("1", "urgent", Priority.CRITICAL),
-    ("2", "high", Priority.HIGH),
-    ("3", "normal", Priority.MEDIUM),
-    ("4", "low", Priority.LOW),
-    ("none", "none", Priority.MEDIUM),
+    ("1", "urgent", c.Priority.CRITICAL),
+    ("2", "high", c.Priority.HIGH),
+    ("3", "normal", c.Priority.MEDIUM),
+    ("4", "low", c.Priority.LOW),
+    ("none", "none", c.Priority.MEDIUM),
 )
 """Number, name, ours; "none" is our word for a task without one."""
 
@@ -90,9 +90,9 @@ class Reader:
         self.statuses = StatusWords(KINDS, config)
         self.priorities = PriorityWords(PRIORITIES, config)
 
-    def task(self, task: Task) -> RemoteTask:
+    def task(self, task: Task) -> c.RemoteTask:
         """A task as the engine wants it."""
-        return RemoteTask(
+        return c.RemoteTask(
             external_id=task.id,
             key=task.custom_id or task.id,
             url=task.url or f"https://app.clickup.com/t/{task.id}",
@@ -109,7 +109,7 @@ class Reader:
             create_key=self._marker(task),
         )
 
-    def status(self, status: VendorStatus) -> VendorValue:
+    def status(self, status: VendorStatus) -> c.VendorValue:
         """A status and what it means."""
         return self.statuses.value(status.id or status.status, status.status, status.type)
 
@@ -119,11 +119,11 @@ class Reader:
         return marker_in([*fields, *(tag.name for tag in task.tags)])
 
 
-def status_value(status: VendorValue) -> RemoteValue:
+def status_value(status: c.VendorValue) -> c.RemoteValue:
     """A status as a field of a task. `there` is `name:ours`: a List's statuses are written by their name."""
-    return RemoteValue(status.here, f"{folded(status.name)}:{status.here}")
+    return c.RemoteValue(status.here, f"{folded(status.name)}:{status.here}")
 
 
-def remote_user(user: User) -> RemoteUser:
+def remote_user(user: User) -> c.RemoteUser:
     """A person as the engine knows people."""
-    return RemoteUser(str(user.id), user.username or "", user.email or None)
+    return c.RemoteUser(str(user.id), user.username or "", user.email or None)

@@ -11,26 +11,13 @@ from datetime import timedelta
 
 import msgspec
 
+from connectors import contract as c
 from connectors.clickup.config import ClickUpConfig
-from connectors.contract import (
-    BadPayload,
-    Hint,
-    Ignored,
-    JsonObject,
-    RawDelivery,
-    Secrets,
-    Signal,
-    Verified,
-    WebhookFacts,
-)
 from connectors.envelope import digest_of, json_object, list_at, text_at
-from connectors.hooks import no_handshake as handshake
-from connectors.hooks import read
+from connectors.hooks import hinted, read
 from connectors.signing import hmac_hex
 
-WEBHOOKS = WebhookFacts(rejection=403, accepted=200, max_body=2 * 1024 * 1024, renew_before=timedelta(minutes=10))
-
-__all__ = ["SUBSCRIBED", "WEBHOOKS", "handshake", "parse", "verify"]
+WEBHOOKS = c.WebhookFacts(rejection=403, accepted=200, max_body=2 * 1024 * 1024, renew_before=timedelta(minutes=10))
 
 SAME_WITHIN = 600
 """Seconds in which two equal messages without any id are one and its retry; later, the same has happened again."""
@@ -66,37 +53,33 @@ class _Body(msgspec.Struct):
     history_items: list[_Item] = []
 
 
-def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
+def verify(delivery: c.RawDelivery, secrets: c.Secrets) -> c.Verified:
     """Check the signature: hex without a prefix. Raises BadSignature."""
     hmac_hex(delivery.body, delivery.headers.get("x-signature"), secrets.get("signing", ()))
     body = json_object(delivery.body)
-    return Verified(delivery_key(body, delivery), text_at(body, "event") or "unknown")
+    return c.Verified(delivery_key(body, delivery), text_at(body, "event") or "unknown")
 
 
-def delivery_key(body: JsonObject, delivery: RawDelivery) -> str | None:
+def delivery_key(body: c.JsonObject, delivery: c.RawDelivery) -> str | None:
     """There is no delivery id. A change is told by an event of its own and again as `taskUpdated`, so the event belongs
     to the key; a deletion has no history at all."""
     history = [text_at(item, "id") for item in list_at(body, "history_items")]
     event = [text_at(body, name) for name in ("webhook_id", "event", "task_id")]
-    if not any(history):
-        subject = text_at(body, "list_id") or text_at(body, "folder_id") or text_at(body, "space_id")
-        if not any((*event, subject)):
-            return None
-        return digest_of(*event, subject, str(int(delivery.received_at.timestamp()) // SAME_WITHIN))
-    return digest_of(*event, *history)
+    if any(history):
+        return digest_of(*event, *history)
+    subject = text_at(body, "list_id") or text_at(body, "folder_id") or text_at(body, "space_id")
+    if not any((*event, subject)):
+        return None
+    return digest_of(*event, subject, str(int(delivery.received_at.timestamp()) // SAME_WITHIN))
 
 
-def parse(delivery: RawDelivery, config: ClickUpConfig) -> Sequence[Signal]:
+def parse(delivery: c.RawDelivery, config: ClickUpConfig) -> Sequence[c.Signal]:
     """Which task to read again, also one that is said to be deleted. Raises BadPayload."""
     body = read(delivery, _Body, "ClickUp")
     items = body.history_items
     if body.event in APART or (items and all(item.field in NOT_OURS for item in items)):
-        return [Ignored("other_field", f"{body.event} of what a task here does not have")]
-    if body.event not in HINTS:
-        return [Ignored("unsupported", body.event)]
-    if body.task_id is None:
-        raise BadPayload(f"ClickUp's {body.event} names no task")
+        return [c.Ignored("other_field", f"{body.event} of what a task here does not have")]
     lists = {str(item.parent_id) for item in items if item.parent_id is not None}
-    if body.event != "taskMoved" and lists and lists.isdisjoint(project.external for project in config.projects):
-        return [Ignored("other_list", f"{body.event} in a List that is not mapped")]
-    return [Hint(body.task_id)]
+    if body.event in HINTS - {"taskMoved"} and lists and lists.isdisjoint(config.containers):
+        return [c.Ignored("other_list", f"{body.event} in a List that is not mapped")]
+    return hinted("ClickUp", body.event, body.task_id, HINTS)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from connectors.contract.code import CodeKind
 from connectors.contract.words import Priority, Rule, Status
@@ -35,7 +36,11 @@ class ProjectMapping(Config):
 
 
 class TaskSyncConfig(Config):
-    """What every task vendor's config shares; a vendor's model adds its own fields."""
+    """What every task vendor's config shares; a vendor's model adds its own fields.
+
+    It may say what form its containers have, so that a typo shows when it is configured: `container_form` is a regular
+    expression for the whole of `external`, `container_hint` says what anything else is not ("a project key; …").
+    """
 
     projects: list[ProjectMapping] = Field(min_length=1)
     status_map: dict[str, Status] = Field(default_factory=dict, description="Vendor status id or name -> ours.")
@@ -48,6 +53,22 @@ class TaskSyncConfig(Config):
     told_apart: ClassVar[tuple[Status, ...]] = ()
     """Statuses that may be written as one vendor status, because the connector tells them apart by something else (a
     resolution); what only has the status is read as the first."""
+
+    container_form: ClassVar[str] = r"(?s).+"
+    container_hint: ClassVar[str] = "the name of a project"
+
+    @field_validator("projects")
+    @classmethod
+    def _are_containers(cls, projects: list[ProjectMapping]) -> list[ProjectMapping]:
+        for project in projects:
+            if not re.fullmatch(cls.container_form, project.external):
+                raise ValueError(f"{project.external!r} is not {cls.container_hint}")
+        return projects
+
+    @property
+    def containers(self) -> list[str]:
+        """The vendor's projects that are mapped, each once, sorted."""
+        return sorted({project.external for project in self.projects})
 
 
 PRODUCTION = ("production", "prod", "production/*", "prod/*", "prod-*", "production-*")

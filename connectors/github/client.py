@@ -1,4 +1,4 @@
-"""GitHub's REST API: one method for each call we make; no decisions.
+"""GitHub's REST API: one method for each call we make, and one table for all lists of a repository; no decisions.
 
 Repositories are addressed by number (`/repositories/{id}`), the form of GitHub's own links to further pages: a name is
 answered with a redirect once somebody renames or transfers the repository.
@@ -7,33 +7,21 @@ answered with a redirect once somebody renames or transfers the repository.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
 from connectors.contract import Context, NotFound
-from connectors.github.access import HEADERS, Access, ByApp, ByToken
+from connectors.github import shapes as s
+from connectors.github.access import HEADERS, ByApp, ByToken
 from connectors.github.config import InstallationCredentials
-from connectors.github.shapes import (
-    Branch,
-    Commit,
-    Compared,
-    Deployment,
-    DeploymentStatus,
-    Issue,
-    Pull,
-    Release,
-    Repository,
-    Run,
-    Step,
-    User,
-)
 from connectors.http import Params, Response
 from connectors.limits import says_limited
 from connectors.response import words_of
+from connectors.rest import RestClient, member
 
 T = TypeVar("T")
 
@@ -78,210 +66,171 @@ class Delivery(msgspec.Struct):
     installation_id: int | None = None
 
 
-class _Repositories(msgspec.Struct):
-    repositories: list[Repository]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a repository's things of a kind are. `at`: the member of an answer that is the list; None: all is."""
+
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    at: str | None = None
 
 
-class _Runs(msgspec.Struct):
-    workflow_runs: list[Run]
+PLACES: Mapping[type, Place] = {
+    s.Commit: Place("commits"),
+    s.Pull: Place("pulls", {"state": "all"}),
+    s.Deployment: Place("deployments"),
+    # Without any filter: with one, GitHub gives the first thousand only.
+    s.Run: Place("actions/runs", {"exclude_pull_requests": "true"}, "workflow_runs"),
+    s.Release: Place("releases"),
+    s.Issue: Place("issues", {"state": "all"}),
+    s.User: Place("assignees"),
+    Hook: Place("hooks"),
+}
+"""Lists come newest first unless they are asked for otherwise. Pull requests are issues, too, and among them. Users are
+those who can be assigned. GitHub allows twenty hooks for an event."""
 
 
-class GitHubClient:
+class GitHubClient(RestClient):
     """Speaks for one token, or one installation of the App. Raises the contract's errors."""
 
     def __init__(self, context: Context) -> None:
         credentials = context.credentials
         self.app = ByApp(context) if isinstance(credentials, InstallationCredentials) else None
-        self._access: Access = self.app or ByToken(credentials.token.get_secret_value())
-        self._base = context.endpoints["api"].rstrip("/")
-        self._http = context.http
-        self._http.errors_text = _words
-        self._http.limited = limited
+        access = self.app or ByToken(credentials.token.get_secret_value())
+        super().__init__(context.http, context.endpoints["api"].rstrip("/"), access.authorization)
+        self.http.errors_text, self.http.limited = _words, limited
 
-    def _call(self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
-        sent = {**HEADERS, **(headers or {})}
-        if "Authorization" not in sent:
-            sent["Authorization"] = self._access.authorization()
-        return self._http.request(method, self._base + path, headers=sent, **more)
+    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
+        """One call; those about the App are signed by the App itself."""
+        if self.app is not None and path.startswith("/app/"):
+            own = self.app.app_headers()
+        else:
+            own = {**HEADERS, "Authorization": self._authorization()}
+        return self.http.request(method, self._base + path, headers={**own, **(headers or {})}, **more)
 
-    def _list(self, path: str, type_: type[T], params: Params | None = None, etag: str = "") -> Listing[T]:
-        """A page of a bare list; `page` in the parameters says which."""
-        answer = self._page(path, params, etag)
+    def _list(
+        self, path: str, row: type[T], page: int, at: str | None = None, etag: str = "", **params: str
+    ) -> Listing[T]:
+        condition = {"If-None-Match": etag} if etag else {}
+        asked: Params = {"per_page": PAGE, "page": page, **params}
+        answer = self.call("GET", path, headers=condition, params=asked, allow=(304,))
         if answer.status == 304:
             return Listing([], etag=etag, unchanged=True)
-        return _listing(answer, answer.decode_list(type_))
+        rows = answer.decode_list(row) if at is None else member(answer, at, list[row])  # type: ignore[valid-type]
+        return _listing(answer, rows)
 
-    def _page(self, path: str, params: Params | None, etag: str = "") -> Response:
-        condition = {"If-None-Match": etag} if etag else {}
-        return self._call("GET", path, condition, params={"per_page": PAGE, **(params or {})}, allow=(304,))
+    # --- of a repository ----------------------------------------------------------------------------
+
+    def listed(self, kind: type[T], repo: str, page: int = 1, etag: str = "", **params: str) -> Listing[T]:
+        """A page of all there is of a kind of `PLACES`, on GitHub's further conditions."""
+        place = PLACES[kind]
+        path = f"/repositories/{repo}/{place.path}"
+        return self._list(path, kind, page, place.at, etag, **{**place.params, **params})
+
+    def one(self, kind: type[T], repo: str, id_: int | str) -> T:
+        """One of a kind of `PLACES`."""
+        return self.get(f"/repositories/{repo}/{PLACES[kind].path}/{id_}", kind)
+
+    def head(self, repo: str, branch: str) -> str:
+        """The last commit of a branch."""
+        return self.get(f"/repositories/{repo}/branches/{quote(branch, safe='')}", s.Branch).commit.sha
+
+    def compare(self, repo: str, base: str, head: str, page: int) -> Listing[s.Commit]:
+        """Commits reachable from `head` and not from `base`, whenever they were made."""
+        return self._list(f"/repositories/{repo}/compare/{base}...{head}", s.Commit, page, "commits")
+
+    def timeline(self, repo: str, number: int | str) -> list[s.Step]:
+        """All that happened to a pull request: its commits, reviews and turns."""
+        path = f"/repositories/{repo}/issues/{number}/timeline"
+        return [step for rows in every(lambda page: self._list(path, s.Step, page)) for step in rows]
+
+    def statuses(self, repo: str, deployment: int | str) -> list[s.DeploymentStatus]:
+        """The states of a deployment; a hundred are more than one ever has."""
+        return self._list(f"/repositories/{repo}/deployments/{deployment}/statuses", s.DeploymentStatus, 1).rows
 
     # --- accounts and repositories ------------------------------------------------------------------
 
-    def owner(self, login: str) -> tuple[User, Mapping[str, str]]:
+    def owner(self, login: str) -> tuple[s.User, Mapping[str, str]]:
         """An organization or user, and the answer's headers, which tell a classic token's scopes."""
-        answer = self._call("GET", f"/users/{login}")
-        return answer.decode(User), answer.headers
+        answer = self.call("GET", f"/users/{login}")
+        return answer.decode(s.User), answer.headers
 
-    def installed(self, page: int) -> Listing[Repository]:
+    def installed(self, page: int) -> Listing[s.Repository]:
         """Repositories of the installation."""
-        answer = self._page("/installation/repositories", {"page": page})
-        return _listing(answer, answer.decode(_Repositories).repositories)
+        return self._list("/installation/repositories", s.Repository, page, "repositories")
 
-    def of_organization(self, login: str, page: int) -> Listing[Repository]:
+    def of_organization(self, login: str, page: int) -> Listing[s.Repository]:
         """Repositories of an organization. Raises NotFound for a user."""
-        return self._list(f"/orgs/{login}/repos", Repository, {"page": page})
+        return self._list(f"/orgs/{login}/repos", s.Repository, page)
 
-    def ours(self, page: int) -> Listing[Repository]:
+    def ours(self, page: int) -> Listing[s.Repository]:
         """Repositories the token's user owns or works in."""
-        return self._list("/user/repos", Repository, {"page": page})
+        return self._list("/user/repos", s.Repository, page)
 
-    def repository(self, owner: str, name: str) -> Repository:
+    def repository(self, owner: str, name: str) -> s.Repository:
         """A repository by the name it has, or once had."""
-        answer = self._call("GET", f"/repos/{owner}/{name}", allow=MOVED)
+        answer = self.call("GET", f"/repos/{owner}/{name}", allow=MOVED)
         if answer.status not in MOVED:
-            return answer.decode(Repository)
+            return answer.decode(s.Repository)
         moved = _REPOSITORY.search(answer.headers.get("location", ""))
         if moved is None:
             raise NotFound(f"GitHub says that {owner}/{name} is elsewhere, and not where.")
         return self.numbered(moved[1])
 
-    def numbered(self, repo: str) -> Repository:
+    def numbered(self, repo: str) -> s.Repository:
         """A repository by its number."""
-        return self._call("GET", f"/repositories/{repo}").decode(Repository)
-
-    # --- commits ------------------------------------------------------------------------------------
-
-    def head(self, repo: str, branch: str) -> str:
-        """The last commit of a branch."""
-        path = f"/repositories/{repo}/branches/{quote(branch, safe='')}"
-        return self._call("GET", path).decode(Branch).commit.sha
-
-    def commits(self, repo: str, sha: str, page: int, since: str | None = None) -> Listing[Commit]:
-        """Commits reachable from one, newest first, from a time of committing on."""
-        params: Params = {"sha": sha, "page": page, **({"since": since} if since else {})}
-        return self._list(f"/repositories/{repo}/commits", Commit, params)
-
-    def compare(self, repo: str, base: str, head: str, page: int) -> Listing[Commit]:
-        """Commits reachable from `head` and not from `base`, whenever they were made."""
-        answer = self._page(f"/repositories/{repo}/compare/{base}...{head}", {"page": page})
-        return _listing(answer, answer.decode(Compared).commits)
-
-    # --- pull requests ------------------------------------------------------------------------------
-
-    def pulls(self, repo: str, page: int, sort: str, direction: str, etag: str = "") -> Listing[Pull]:
-        """Pull requests in any state."""
-        params: Params = {"state": "all", "sort": sort, "direction": direction, "page": page}
-        return self._list(f"/repositories/{repo}/pulls", Pull, params, etag)
-
-    def pull(self, repo: str, number: int | str) -> Pull:
-        """One, with what is counted of it."""
-        return self._call("GET", f"/repositories/{repo}/pulls/{number}").decode(Pull)
-
-    def timeline(self, repo: str, number: int | str) -> list[Step]:
-        """All that happened to it: its commits, reviews and turns."""
-        path, steps, page = f"/repositories/{repo}/issues/{number}/timeline", list[Step](), 1
-        while True:
-            listing = self._list(path, Step, {"page": page})
-            steps += listing.rows
-            if listing.next is None:
-                return steps
-            page += 1
-
-    # --- deployments, runs, releases ----------------------------------------------------------------
-
-    def deployments(self, repo: str, page: int, etag: str = "") -> Listing[Deployment]:
-        """Deployments, newest first."""
-        return self._list(f"/repositories/{repo}/deployments", Deployment, {"page": page}, etag)
-
-    def deployment(self, repo: str, deployment: int | str) -> Deployment:
-        """One."""
-        return self._call("GET", f"/repositories/{repo}/deployments/{deployment}").decode(Deployment)
-
-    def statuses(self, repo: str, deployment: int | str) -> list[DeploymentStatus]:
-        """The states of a deployment; a hundred are more than one ever has."""
-        return self._list(f"/repositories/{repo}/deployments/{deployment}/statuses", DeploymentStatus).rows
-
-    def runs(self, repo: str, page: int, etag: str = "") -> Listing[Run]:
-        """Workflow runs, newest first. Without any filter: with one, GitHub gives the first thousand only."""
-        params: Params = {"page": page, "exclude_pull_requests": "true"}
-        answer = self._page(f"/repositories/{repo}/actions/runs", params, etag)
-        if answer.status == 304:
-            return Listing([], etag=etag, unchanged=True)
-        return _listing(answer, answer.decode(_Runs).workflow_runs)
-
-    def run(self, repo: str, run: int | str) -> Run:
-        """One."""
-        return self._call("GET", f"/repositories/{repo}/actions/runs/{run}").decode(Run)
-
-    def releases(self, repo: str, page: int, etag: str = "") -> Listing[Release]:
-        """Releases, newest first."""
-        return self._list(f"/repositories/{repo}/releases", Release, {"page": page}, etag)
-
-    def release(self, repo: str, release: str) -> Release:
-        """One."""
-        return self._call("GET", f"/repositories/{repo}/releases/{release}").decode(Release)
+        return self.get(f"/repositories/{repo}", s.Repository)
 
     # --- issues -------------------------------------------------------------------------------------
 
-    def issues(self, repo: str, page: int, **more: str) -> Listing[Issue]:
-        """Issues in any state, pull requests among them."""
-        params: Params = {"state": "all", "page": page, **more}
-        return self._list(f"/repositories/{repo}/issues", Issue, params)
-
-    def issue(self, repo: str, number: str) -> Issue | int:
+    def issue(self, repo: str, number: str) -> s.Issue | int:
         """One; the status where it is not to be had: 404 nowhere to be seen, 410 deleted, 301 moved elsewhere."""
-        answer = self._call("GET", f"/repositories/{repo}/issues/{number}", allow=(*MOVED, 404, 410))
-        return answer.decode(Issue) if answer.status == 200 else answer.status
+        answer = self.call("GET", f"/repositories/{repo}/issues/{number}", allow=(*MOVED, 404, 410))
+        return answer.decode(s.Issue) if answer.status == 200 else answer.status
 
-    def create_issue(self, repo: str, body: dict[str, Any]) -> Issue:
+    def create_issue(self, repo: str, body: dict[str, Any]) -> s.Issue:
         """Make one; it is open."""
-        return self._call("POST", f"/repositories/{repo}/issues", json=body).decode(Issue)
+        return self.send("POST", f"/repositories/{repo}/issues", body, s.Issue)
 
-    def update_issue(self, repo: str, number: str, body: dict[str, Any]) -> Issue:
+    def update_issue(self, repo: str, number: str, body: dict[str, Any]) -> s.Issue:
         """Change what the body names; labels and assignees are replaced as a whole."""
-        return self._call("PATCH", f"/repositories/{repo}/issues/{number}", json=body).decode(Issue)
-
-    def assignable(self, repo: str, page: int) -> Listing[User]:
-        """Who can be assigned."""
-        return self._list(f"/repositories/{repo}/assignees", User, {"page": page})
+        return self.send("PATCH", f"/repositories/{repo}/issues/{number}", body, s.Issue)
 
     # --- webhooks -----------------------------------------------------------------------------------
 
-    def hooks(self, repo: str) -> list[Hook]:
-        """A repository's webhooks; GitHub allows twenty for an event."""
-        return self._list(f"/repositories/{repo}/hooks", Hook).rows
-
     def register(self, repo: str, body: dict[str, Any]) -> Hook:
         """Make one."""
-        return self._call("POST", f"/repositories/{repo}/hooks", json={"name": "web", **body}).decode(Hook)
+        return self.send("POST", f"/repositories/{repo}/hooks", {"name": "web", **body}, Hook)
 
     def change_hook(self, repo: str, hook: int, body: dict[str, Any]) -> None:
         """Change one."""
-        self._call("PATCH", f"/repositories/{repo}/hooks/{hook}", json=body)
+        self.call("PATCH", f"/repositories/{repo}/hooks/{hook}", json=body)
 
     def unregister(self, repo: str, hook: str) -> None:
         """Remove one; one already gone is fine."""
-        self._call("DELETE", f"/repositories/{repo}/hooks/{hook}", allow=(404,))
+        self.call("DELETE", f"/repositories/{repo}/hooks/{hook}", allow=(404,))
 
     def deliveries(self, hook: str) -> Iterator[list[Delivery]]:
         """Attempts to deliver, newest first: of a hook (`/repositories/1/hooks/2`), or of the App's (`/app/hook`)."""
-        cursor: dict[str, str] = {}
-        while True:
-            params: Params = {"per_page": PAGE, **cursor}
-            answer = self._call("GET", f"{hook}/deliveries", self._for(hook), params=params)
-            yield answer.decode(list[Delivery])
-            after = _listing(answer, []).next
-            if after is None:
-                return
-            cursor = {"cursor": after}
+        cursor: Params | None = {}
+        while cursor is not None:
+            answer = self.call("GET", f"{hook}/deliveries", params={"per_page": PAGE, **cursor})
+            page = _listing(answer, answer.decode_list(Delivery))
+            yield page.rows
+            cursor = {"cursor": page.next} if page.next is not None else None
 
     def redeliver(self, delivery: str) -> None:
         """Have one sent again (`/app/hook/deliveries/3`)."""
-        self._call("POST", f"{delivery}/attempts", self._for(delivery))
+        self.call("POST", f"{delivery}/attempts")
 
-    def _for(self, path: str) -> dict[str, str]:
-        """What authorizes a call about the App itself."""
-        return self.app.app_headers() if self.app is not None and path.startswith("/app/") else {}
+
+def every(ask: Callable[[int], Listing[T]]) -> Iterator[list[T]]:
+    """The rows of all pages of a numbered list."""
+    page: int | None = 1
+    while page is not None:
+        listing = ask(page)
+        yield listing.rows
+        page = page + 1 if listing.next is not None else None
 
 
 def limited(response: Response) -> bool:

@@ -12,8 +12,7 @@ from pydantic import SecretStr
 
 from connectors.contract import Forbidden, Missed, NotFound, RemoteRepository, Subscription
 from connectors.github.client import Delivery, GitHubClient, Hook
-from connectors.github.config import GitHubConfig
-from connectors.github.webhook import SUBSCRIBED
+from connectors.github.config import KINDS, GitHubConfig
 from connectors.times import moment
 
 OURS = "/webhooks/github/"
@@ -30,7 +29,7 @@ class Hooks:
 
     def __init__(self, client: GitHubClient, config: GitHubConfig) -> None:
         self._client = client
-        told = {event for kind in config.kinds() for event in SUBSCRIBED[kind]}
+        told = {event.value for event, kind in KINDS.items() if kind in config.kinds()}
         self._events = sorted({*ALWAYS, *told, *(("issues",) if config.sync_issues else ())})
 
     def subscribe(self, repositories: Iterable[RemoteRepository], url: str, secret: SecretStr) -> Subscription:
@@ -81,7 +80,7 @@ class Hooks:
     def _of(self, repository: RemoteRepository) -> list[Hook]:
         """A repository's hooks. GitHub says that there is nothing where the token may not see them."""
         try:
-            return self._client.hooks(repository.external_id)
+            return self._client.listed(Hook, repository.external_id).rows
         except NotFound as error:
             raise Forbidden(
                 f"{error.text} The token may not manage webhooks of {repository.name}: it needs the scope "

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
-from connectors.contract import FINAL, CodeEvent, CodeKind, DeploymentMoved, JsonObject, NotFound, RemoteRepository
+from connectors import contract as c
 from connectors.github import mapping
+from connectors.github import shapes as s
 from connectors.github.client import PAGE, GitHubClient, Listing
-from connectors.github.shapes import Commit, Deployment, Pull, Release, Run
 from connectors.times import moment
 
 T = TypeVar("T")
@@ -36,8 +36,8 @@ REMEMBERED = 200
 class Read:
     """Events, the part of the cursor after them, and how far it has come (in what GitHub counts)."""
 
-    events: Sequence[CodeEvent]
-    state: JsonObject
+    events: Sequence[c.CodeEvent]
+    state: c.JsonObject
     done: int | None = None
     total: int | None = None
 
@@ -46,7 +46,7 @@ class Read:
 class Told:
     """What rows of a list mean; `unended` are the ids of those of which more is to come, with their times."""
 
-    events: Sequence[CodeEvent]
+    events: Sequence[c.CodeEvent]
     unended: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,24 +65,24 @@ class Reader:
     """Reads one repository. A first reading goes back to `since` (None: to the start)."""
 
     def __init__(
-        self, client: GitHubClient, repository: RemoteRepository, since: datetime | None, now: datetime
+        self, client: GitHubClient, repository: c.RemoteRepository, since: datetime | None, now: datetime
     ) -> None:
         self._client, self._repository, self._repo = client, repository, repository.external_id
         self._since, self._now = since, now
 
-    def parts(self) -> Mapping[CodeKind, tuple[str, Callable[[JsonObject], Iterator[Read]]]]:
+    def parts(self) -> Mapping[c.CodeKind, tuple[str, Callable[[c.JsonObject], Iterator[Read]]]]:
         """Kind -> the name of its part of the cursor, and what reads on from there; the longest is the last."""
         return {
-            CodeKind.PUSH: ("commits", self.commits),
-            CodeKind.RELEASE: ("releases", lambda state: self._feed(state, self._releases())),
-            CodeKind.PIPELINE: ("runs", lambda state: self._feed(state, self._runs())),
-            CodeKind.DEPLOYMENT: ("deployments", lambda state: self._feed(state, self._deployments())),
-            CodeKind.PULL_REQUEST: ("changes", self.changes),
+            c.CodeKind.PUSH: ("commits", self.commits),
+            c.CodeKind.RELEASE: ("releases", lambda state: self._feed(state, self._releases())),
+            c.CodeKind.PIPELINE: ("runs", lambda state: self._feed(state, self._runs())),
+            c.CodeKind.DEPLOYMENT: ("deployments", lambda state: self._feed(state, self._deployments())),
+            c.CodeKind.PULL_REQUEST: ("changes", self.changes),
         }
 
     # --- commits of the default branch --------------------------------------------------------------
 
-    def commits(self, state: JsonObject) -> Iterator[Read]:
+    def commits(self, state: c.JsonObject) -> Iterator[Read]:
         """What is on the branch and was not when its last commit was `head`: commits made long ago may reach it today.
         `page` is set while that is read, since `base` (None: all of it)."""
         if "page" in state:
@@ -94,7 +94,7 @@ class Reader:
             return
         try:
             yield from self._walk(state.get("head"), head, 1)
-        except NotFound:
+        except c.NotFound:
             if "head" not in state:
                 raise
             yield from self._walk(None, head, 1)  # nobody has the commit known last any more
@@ -107,10 +107,11 @@ class Reader:
             events = [mapping.commit(self._repo, row) for row in listing.rows]
             yield Read(events, {"head": head, **({"base": base, "page": page} if more else {})})
 
-    def _between(self, base: str | None, head: str, page: int) -> Listing[Commit]:
+    def _between(self, base: str | None, head: str, page: int) -> Listing[s.Commit]:
         if base is not None:
             return self._client.compare(self._repo, base, head, page)
-        return self._client.commits(self._repo, head, page, iso(self._since) if self._since else None)
+        since = {"since": iso(self._since)} if self._since else {}  # the time of committing
+        return self._client.listed(s.Commit, self._repo, page, sha=head, **since)
 
     def _head(self) -> str | None:
         """The default branch's last commit; None while nothing was pushed. Raises NotFound for no repository."""
@@ -118,39 +119,39 @@ class Reader:
             return None
         try:
             return self._client.head(self._repo, self._repository.default_branch)
-        except NotFound:
+        except c.NotFound:
             self._client.numbered(self._repo)
             return None
 
     # --- releases, runs, deployments: newest first --------------------------------------------------
 
-    def _releases(self) -> Feed[Release]:
+    def _releases(self) -> Feed[s.Release]:
         return Feed(
-            ask=lambda page, etag: self._client.releases(self._repo, page, etag),
+            ask=lambda page, etag: self._client.listed(s.Release, self._repo, page, etag),
             born=lambda row: row.published_at or "",
             told=lambda rows: Told([event for row in rows for event in mapping.release(self._repo, row)]),
             again=lambda _: Told([]),
         )
 
-    def _runs(self) -> Feed[Run]:
-        def told(rows: Sequence[Run]) -> Told:
+    def _runs(self) -> Feed[s.Run]:
+        def told(rows: Sequence[s.Run]) -> Told:
             events = [mapping.run(self._repo, row) for row in rows]
-            return Told(events, {str(row.id): row.created_at for row in rows if mapping.run_state(row) not in FINAL})
+            return Told(events, {str(row.id): row.created_at for row in rows if mapping.run_state(row) not in c.FINAL})
 
         return Feed(
-            ask=lambda page, etag: self._client.runs(self._repo, page, etag),
+            ask=lambda page, etag: self._client.listed(s.Run, self._repo, page, etag),
             born=lambda row: row.created_at,
             told=told,
-            again=lambda id_: told([self._client.run(self._repo, id_)]),
+            again=lambda id_: told([self._client.one(s.Run, self._repo, id_)]),
         )
 
-    def _deployments(self) -> Feed[Deployment]:
+    def _deployments(self) -> Feed[s.Deployment]:
         def moved(id_: str, born: str = "") -> Told:
             events = mapping.moved(self._repo, id_, self._client.statuses(self._repo, id_))
-            states = {event.what.state for event in events if isinstance(event.what, DeploymentMoved)}
-            return Told(events, {} if FINAL & states else {id_: born})
+            states = {event.what.state for event in events if isinstance(event.what, c.DeploymentMoved)}
+            return Told(events, {} if c.FINAL & states else {id_: born})
 
-        def told(rows: Sequence[Deployment]) -> Told:
+        def told(rows: Sequence[s.Deployment]) -> Told:
             events, unended = [mapping.deployed(self._repo, row) for row in rows], dict[str, str]()
             for row in rows:
                 one = moved(str(row.id), row.created_at)
@@ -159,14 +160,14 @@ class Reader:
             return Told(events, unended)
 
         return Feed(
-            ask=lambda page, etag: self._client.deployments(self._repo, page, etag),
+            ask=lambda page, etag: self._client.listed(s.Deployment, self._repo, page, etag),
             born=lambda row: row.created_at,
             told=told,
             again=moved,
             size=CHUNK,
         )
 
-    def _feed(self, state: JsonObject, feed: Feed[T]) -> Iterator[Read]:
+    def _feed(self, state: c.JsonObject, feed: Feed[T]) -> Iterator[Read]:
         """What is new in a list, until it is older than `since`. `unended` (id -> time) is asked for by itself first.
         Rows that come in front meanwhile push the others back, so that some are read twice, and none is missed."""
         if "page" not in state:
@@ -195,10 +196,10 @@ class Reader:
             page, at = page + 1, 0
         yield Read([], {"since": walking["newest"], "unended": walking["unended"], "etag": walking.get("etag", "")})
 
-    def _unended(self, state: JsonObject, feed: Feed[T]) -> Iterator[Read]:
+    def _unended(self, state: c.JsonObject, feed: Feed[T]) -> Iterator[Read]:
         waiting: dict[str, str] = dict(state.get("unended", {}))
         for ids in _chunks(list(waiting), CHUNK):
-            events: list[CodeEvent] = []
+            events: list[c.CodeEvent] = []
             for id_ in ids:
                 told = self._again(id_, feed)
                 events += told.events
@@ -209,22 +210,22 @@ class Reader:
     def _again(self, id_: str, feed: Feed[T]) -> Told:
         try:
             return feed.again(id_)
-        except NotFound:
+        except c.NotFound:
             return Told([])  # deleted meanwhile
 
     # --- pull requests ------------------------------------------------------------------------------
 
-    def changes(self, state: JsonObject) -> Iterator[Read]:
+    def changes(self, state: c.JsonObject) -> Iterator[Read]:
         """All of them by the time of their opening, an order nothing disturbs; after that those changed since."""
         if "since" in state:
             yield from self._changed(state)
             return
         if "page" not in state:
-            newest = self._client.pulls(self._repo, 1, "updated", "desc").rows
+            newest = self._pulls(1, "updated", "desc").rows
             state = {"begun": newest[0].updated_at if newest else "", "page": 1, "at": 0}
         page, at = state["page"], state["at"]
         while True:
-            listing = self._client.pulls(self._repo, page, "created", "asc")
+            listing = self._pulls(page, "created", "asc")
             before = (page - 1) * PAGE
             total = max(listing.last or 0, page - 1) * PAGE if listing.next else before + len(listing.rows)
             for rows in _chunks(listing.rows[at:], CHUNK):
@@ -236,11 +237,11 @@ class Reader:
             page, at = page + 1, 0
         yield Read([], {"since": state["begun"]}, total, total)
 
-    def _changed(self, state: JsonObject) -> Iterator[Read]:
+    def _changed(self, state: c.JsonObject) -> Iterator[Read]:
         """From the last changed down to `since`. `seen` (number -> time) have been read as they are. When carrying on,
         what is above `below` has been, or it changed since `newest` and is for the next reading."""
         edge, seen = self._edge(state["since"]), state.get("seen", {})
-        first = self._client.pulls(self._repo, 1, "updated", "desc", state.get("etag", ""))
+        first = self._pulls(1, "updated", "desc", state.get("etag", ""))
         if first.unchanged:
             yield Read([], state)
             return
@@ -255,7 +256,7 @@ class Reader:
         etag = {"etag": first.etag} if "below" not in state else {}
         yield Read([], {"since": newest, "seen": dict(sorted(known.items(), key=_time)[-REMEMBERED:]), **etag})
 
-    def _until(self, edge: datetime | None, listing: Listing[Pull]) -> Iterator[list[Pull]]:
+    def _until(self, edge: datetime | None, listing: Listing[s.Pull]) -> Iterator[list[s.Pull]]:
         """Pages of the last changed pull requests, until they are older."""
         page = 1
         while True:
@@ -264,13 +265,16 @@ class Reader:
             if listing.next is None or len(fresh) < len(listing.rows):
                 return
             page += 1
-            listing = self._client.pulls(self._repo, page, "updated", "desc")
+            listing = self._pulls(page, "updated", "desc")
 
-    def _all_of(self, rows: Sequence[Pull]) -> list[CodeEvent]:
+    def _pulls(self, page: int, sort: str, direction: str, etag: str = "") -> Listing[s.Pull]:
+        return self._client.listed(s.Pull, self._repo, page, etag, sort=sort, direction=direction)
+
+    def _all_of(self, rows: Sequence[s.Pull]) -> list[c.CodeEvent]:
         """All that happened to these: a call for the timeline of each, and one for what is counted of a merged one."""
-        events: list[CodeEvent] = []
+        events: list[c.CodeEvent] = []
         for row in rows:
-            pull = self._client.pull(self._repo, row.number) if row.merged_at is not None else row
+            pull = self._client.one(s.Pull, self._repo, row.number) if row.merged_at is not None else row
             events += mapping.change(self._repo, pull, self._client.timeline(self._repo, row.number))
         return events
 

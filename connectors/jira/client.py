@@ -9,22 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from jira import JIRA, JIRAError
 
-from connectors.contract import (
-    AuthFailed,
-    BadPayload,
-    Conflict,
-    ConnectorError,
-    Context,
-    Forbidden,
-    NotFound,
-    Rejected,
-    Transient,
-)
+from connectors import contract as c
 from connectors.http import Response
 from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
 from connectors.jira.mapping import FIELDS, PROPERTY, Issue, Named, Transition, User, VendorStatus
@@ -40,7 +29,6 @@ ACCOUNT_HEADER = "x-aaccountid"
 _REST = "/rest/"
 _API = "/rest/api/3"
 _ADMIN = "/rest/webhooks/1.0/webhook"
-_ERRORS: dict[int, type[ConnectorError]] = {401: AuthFailed, 403: Forbidden, 404: NotFound, 409: Conflict}
 
 PER_ISSUE_LIMIT = "jira-per-issue-on-write"
 """The `RateLimit-Reason` of the only limit that stops one issue and not the account."""
@@ -150,7 +138,7 @@ def limit_scope(response: Response) -> str:
 class JiraClient(RestClient):
     """Speaks for one credential on one site."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: c.Context) -> None:
         self._config: JiraConfig = context.config
         self._credentials: OAuthCredentials | BasicCredentials = context.credentials
         self._api = context.endpoints["api"].rstrip("/")
@@ -168,7 +156,7 @@ class JiraClient(RestClient):
             if site.url.rstrip("/").lower() == self._config.site_url:
                 return site
         covered = ", ".join(site.url for site in sites) or "no site"
-        raise Forbidden(
+        raise c.Forbidden(
             f"The consent does not cover {self._config.site_url}; it covers {covered}. "
             "Connect again and choose that site, or correct site_url."
         )
@@ -204,7 +192,7 @@ class JiraClient(RestClient):
         """A call whose answer to nobody in particular would look like an empty site."""
         response = self.call("POST", path, json=body)
         if ACCOUNT_HEADER not in response.headers:
-            raise AuthFailed(
+            raise c.AuthFailed(
                 f"Jira answered {path} as if nobody had signed in, so the answer means nothing. "
                 "The API token has probably expired or been revoked: make a new one."
             )
@@ -240,10 +228,8 @@ class JiraClient(RestClient):
         def ask(start: int) -> _Priorities:
             return self.get("/priority/search", _Priorities, params={"startAt": start, "maxResults": 50})
 
-        def following(page: _Priorities, start: int) -> int | None:
-            return None if page.is_last or not page.values else start + len(page.values)
-
-        return [priority for page in pages(ask, 0, following) for priority in page.values]
+        found = pages(ask, 0, lambda page, start: None if page.is_last or not page.values else start + len(page.values))
+        return [priority for page in found for priority in page.values]
 
     def assignable(self, project: str, query: str) -> list[User]:
         """People who may be given issues of the project, found by the start of name or address."""
@@ -264,49 +250,33 @@ class JiraClient(RestClient):
         response = self.call("PUT", f"/issue/{issue_id}", params=params, json={"fields": fields}, allow=(400,))
         try:
             issue = _unless_refused(response, "edit the issue").decode(Issue)
-        except BadPayload:
+        except c.BadPayload:
             return None
         return issue if issue.changelog is not None else None
 
     def transitions(self, issue_id: str) -> list[Transition]:
         """The ways out of the issue's present status, with their screens."""
-        try:
-            found = self._library.transitions(issue_id, expand="transitions.fields")
-        except JIRAError as error:
-            raise self._as_ours("GET", error) from None
-        return msgspec.convert(found, list[Transition])
+        return msgspec.convert(self._library.transitions(issue_id, expand="transitions.fields"), list[Transition])
 
     def transition(self, issue_id: str, transition: str, fields: dict[str, Any]) -> ErrorBody | None:
         """Take a transition, or learn why it can't be taken now."""
         try:
             self._library.transition_issue(issue_id, transition, fields=fields)
-        except JIRAError as error:
-            if error.status_code == 400 and error.response is not None:
-                return error_body(error.response.content)
-            raise self._as_ours("POST", error) from None
+        except JIRAError as error:  # a 400; whatever else may be wrong is an error of ours
+            return error_body(getattr(error.response, "content", b""))
         return None
-
-    def _as_ours(self, method: str, error: JIRAError) -> ConnectorError:
-        """The library's error as the contract's. The original is not chained: it holds the request's headers."""
-        status = error.status_code or 0
-        words = error_body(error.response.content).words() if error.response is not None else error.text
-        text = self.http.redact(f"{method} {urlsplit(error.url or self.base).path} answered {status}: {words}")
-        if status >= 500:
-            return Transient(text, maybe_done=method != "GET")
-        return _ERRORS.get(status, Rejected)(text)
 
     @cached_property
     def _library(self) -> JIRA:
         """The `jira` library as it must be: REST v3, no calls of its own, no retries, sending through our client."""
-        library = JIRA(
-            options={"server": self.base, "rest_api_version": "3"}, max_retries=0, get_server_info=False, logging=False
-        )
+        options: dict[str, Any] = {"server": self.base, "rest_api_version": "3"}
+        library = JIRA(options=options, max_retries=0, get_server_info=False, logging=False)
         library.deploymentType = "Cloud"
         session = library._session
         session.trust_env = False
         session.headers["Authorization"] = self._authorization()
         for scheme in ("https://", "http://"):
-            session.mount(scheme, self.http.requests_adapter())
+            session.mount(scheme, self.http.requests_adapter(allow=(400,)))
         return library
 
     # --- webhooks -----------------------------------------------------------------------------------
@@ -320,7 +290,7 @@ class JiraClient(RestClient):
         body = {"url": url, "webhooks": [{"events": list(events), "jqlFilter": jql}]}
         (result,) = self.send("POST", "/webhook", body, list[_Registered], "webhookRegistrationResult")
         if result.created_webhook_id is None:
-            raise Rejected(f"Jira did not register the webhook: {' '.join(result.errors) or 'no reason given'}")
+            raise c.Rejected(f"Jira did not register the webhook: {' '.join(result.errors) or 'no reason given'}")
         return result.created_webhook_id
 
     def refresh_webhook(self, webhook_id: int) -> int:

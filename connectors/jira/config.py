@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from connectors.contract import Status, TaskSyncConfig
+from connectors import contract as c
 from connectors.credentials import EmailToken, OAuthTokens
 
-_KEY = re.compile(r"[A-Z][A-Z0-9_]{1,254}")
 
-
-class JiraConfig(TaskSyncConfig):
+class JiraConfig(c.TaskSyncConfig):
     """One Jira Cloud site, and which of its projects.
 
     `projects[].external` is a project key. Statuses and priorities are named by their id, or by their name in any
@@ -34,7 +31,9 @@ class JiraConfig(TaskSyncConfig):
         "relative", description="How polls name their start: minutes ago, or a time in the account's own zone."
     )
 
-    told_apart: ClassVar[tuple[Status, ...]] = (Status.DONE, Status.CANCELLED)  # by the resolution
+    told_apart: ClassVar[tuple[c.Status, ...]] = (c.Status.DONE, c.Status.CANCELLED)  # by the resolution
+    container_form = r"[A-Z][A-Z0-9_]{1,254}"
+    container_hint = "a project key; Jira shows it before the number: APEX-12"
 
     @field_validator("site_url")
     @classmethod
@@ -45,13 +44,6 @@ class JiraConfig(TaskSyncConfig):
         if parts.query or parts.fragment or (parts.scheme == "http" and not _near(parts.hostname)):
             raise ValueError("the site must be an https address")
         return value.rstrip("/").lower()
-
-    @model_validator(mode="after")
-    def _projects_are_keys(self) -> Self:
-        for project in self.projects:
-            if not _KEY.fullmatch(project.external):
-                raise ValueError(f"{project.external!r} is not a project key; Jira shows it before the number: APEX-12")
-        return self
 
 
 def _near(host: str) -> bool:

@@ -10,23 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
 
-from connectors.contract import (
-    Account,
-    Context,
-    Cursor,
-    Forbidden,
-    Gone,
-    JsonObject,
-    Manifest,
-    NotFound,
-    Rejected,
-    RemoteTask,
-    RemoteUser,
-    Subscription,
-    TaskPage,
-    VendorValue,
-    Vocabulary,
-)
+from connectors import contract as c
+from connectors.hooks import advising, no_handshake
 from connectors.jira import jql, webhook
 from connectors.jira.client import Page, Webhook
 from connectors.jira.config import BasicCredentials, OAuthCredentials
@@ -53,14 +38,14 @@ ADMIN_HINT = (
 class JiraConnector(Writer):
     """Jira Cloud, for one integration."""
 
-    manifest: ClassVar[Manifest] = MANIFEST
+    manifest: ClassVar[c.Manifest] = MANIFEST
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: c.Context) -> None:
         super().__init__(context)
         self._credentials: OAuthCredentials | BasicCredentials = context.credentials
         self._http = context.http
 
-    def check(self) -> Account:
+    def check(self) -> c.Account:
         """Who the credentials speak for. Raises AuthFailed, ConsentPending, Forbidden, RateLimited, Transient."""
         scopes: tuple[str, ...] = ()
         missing: tuple[str, ...] = ()
@@ -72,16 +57,16 @@ class JiraConnector(Writer):
             unlisted = ("offline_access",) if self._credentials.refresh_token else ()
             missing = tuple(scope for scope in SCOPES if scope not in scopes + unlisted)
         me = self._client.myself()
-        return Account(me.account_id, me.display_name, scopes, missing, learned | {"account_id": me.account_id})
+        return c.Account(me.account_id, me.display_name, scopes, missing, learned | {"account_id": me.account_id})
 
     # --- TaskSource ---------------------------------------------------------------------------------
 
-    def changed_tasks(self, cursor: Cursor | None) -> Iterator[TaskPage]:
+    def changed_tasks(self, cursor: c.Cursor | None) -> Iterator[c.TaskPage]:
         """Issues by the time of their last change."""
         me = self._client.myself()  # proves that we are somebody, and teaches the vendor's clock and zone
         yield from changed(cursor, self._projects, partial(self._search, me.time_zone), self._ask)
 
-    def _search(self, zone: str, since: datetime | None) -> JsonObject:
+    def _search(self, zone: str, since: datetime | None) -> c.JsonObject:
         """The size of a page belongs to the token of the next."""
         size = self._config.page_size
         if since is None:
@@ -93,29 +78,29 @@ class JiraConnector(Writer):
         try:
             return {"jql": jql.changed_since_time(self._mine, start, ZoneInfo(zone)), "size": size}
         except (ZoneInfoNotFoundError, ValueError):
-            raise Rejected(f"The account's time zone {zone!r} is not known here; set jql_time to relative.") from None
+            raise c.Rejected(f"The account's time zone {zone!r} is not known here; set jql_time to relative.") from None
 
-    def _ask(self, search: JsonObject, token: str | None) -> Listed:
+    def _ask(self, search: c.JsonObject, token: str | None) -> Listed:
         page = self._client.search(search["jql"], search["size"], token)
         tasks = self._tasks(page.issues)
         return Listed(tasks, max((task.updated_at for task in tasks), default=None), page.next_page_token)
 
-    def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, RemoteTask | Gone]:
+    def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, c.RemoteTask | c.Gone]:
         """The issues now. What can't be read any more is proven deleted, or unreachable."""
-        sight = Sight("project", self._client.browsable)
+        sight = Sight("project", self._client.browsable, self._projects)
 
-        def gone(issue_id: str, text: str) -> Gone:
+        def gone(issue_id: str, text: str) -> c.Gone:
             place = self._places.get(issue_id)
-            return sight.gone(issue_id, text, [place.project] if place else self._projects)
+            return sight.gone(issue_id, text, [place.project] if place else None)
 
         known = [task for batch in batches(ids, BULK) for task in self._tasks(self._client.bulk_fetch(batch))]
         return fetched(ids, self._reread, gone, known)
 
-    def _reread(self, issue_id: str) -> RemoteTask:
+    def _reread(self, issue_id: str) -> c.RemoteTask:
         """A missing issue, asked for twice more before it is believed to be gone."""
         try:
             issue = self._client.issue(issue_id)
-        except NotFound:
+        except c.NotFound:
             issue = self._client.issue(issue_id)
         return self._tasks([issue])[0]
 
@@ -127,36 +112,34 @@ class JiraConnector(Writer):
 
     # --- TaskVocabulary -----------------------------------------------------------------------------
 
-    def vocabularies(self) -> Iterator[Vocabulary]:
+    def vocabularies(self) -> Iterator[c.Vocabulary]:
         """The statuses of each mapped project, whatever the issue type, and the site's priorities."""
         reader = self._reader
         priorities = [
-            VendorValue(one.id, one.name, str(reader.priority(one).here)) for one in self._client.priorities()
+            c.VendorValue(one.id, one.name, str(reader.priority(one).here)) for one in self._client.priorities()
         ]
         for project in self._projects:
             found = self._client.statuses(project)
-            statuses = [VendorValue(one.id, one.name, str(reader.status(one).here)) for one in found]
-            yield Vocabulary(project, statuses, priorities)
+            statuses = [c.VendorValue(one.id, one.name, str(reader.status(one).here)) for one in found]
+            yield c.Vocabulary(project, statuses, priorities)
 
     # --- UserDirectory ------------------------------------------------------------------------------
 
-    def find_user(self, email: str, container: str) -> RemoteUser | None:
+    def find_user(self, email: str, container: str) -> c.RemoteUser | None:
         """The person with this address; where addresses are hidden, the only one Jira finds by it."""
         people = [user for user in self._client.assignable(container, email) if user.active]
         exact = [user for user in people if (user.email_address or "").casefold() == email.casefold()]
         hidden = [user for user in people if not user.email_address]
         chosen = exact or (hidden if len(people) == 1 else [])
-        if len(chosen) != 1:
-            return None
-        return RemoteUser(chosen[0].account_id, chosen[0].display_name, chosen[0].email_address or None)
+        return chosen[0].remote if len(chosen) == 1 else None
 
     # --- webhooks -----------------------------------------------------------------------------------
 
     verify = staticmethod(webhook.verify)
     parse = staticmethod(webhook.parse)
-    handshake = staticmethod(webhook.handshake)
+    handshake = staticmethod(no_handshake)
 
-    def subscribe(self, url: str, secret: SecretStr) -> Subscription:
+    def subscribe(self, url: str, secret: SecretStr) -> c.Subscription:
         """OAuth: one dynamic webhook for all mapped projects. API token: an administrator's webhook."""
         if isinstance(self._credentials, BasicCredentials):
             return self._subscribe_as_admin(url, secret)
@@ -167,9 +150,10 @@ class JiraConnector(Writer):
         if ours:
             self._client.delete_webhooks([hook.id for hook in ours])
         created = self._client.register_webhook(url, self._mine, webhook.SUBSCRIBED)
-        return Subscription((str(created),), self._http.vendor_now() + WEBHOOK_LIFE)
+        return c.Subscription((str(created),), self._http.vendor_now() + WEBHOOK_LIFE)
 
-    def _subscribe_as_admin(self, url: str, secret: SecretStr) -> Subscription:
+    @advising(ADMIN_HINT, "Jira")
+    def _subscribe_as_admin(self, url: str, secret: SecretStr) -> c.Subscription:
         body = {
             "name": "Turnbuckle",
             "url": url,
@@ -177,16 +161,13 @@ class JiraConnector(Writer):
             "filters": {"issue-related-events-section": self._mine},
             "secret": secret.get_secret_value(),
         }
-        try:
-            # One registered before may be signed with another secret, which Jira does not tell.
-            for hook in self._client.admin_webhooks():
-                if hook.url == url:
-                    self._client.delete_admin_webhook(hook.id)
-            return Subscription((self._client.register_admin_webhook(body).id,))
-        except Forbidden as error:
-            raise Forbidden(f"{ADMIN_HINT} Jira said: {error.text}") from None
+        # One registered before may be signed with another secret, which Jira does not tell.
+        for hook in self._client.admin_webhooks():
+            if hook.url == url:
+                self._client.delete_admin_webhook(hook.id)
+        return c.Subscription((self._client.register_admin_webhook(body).id,))
 
-    def renew(self, subscription: Subscription, url: str) -> Subscription | None:
+    def renew(self, subscription: c.Subscription, url: str) -> c.Subscription | None:
         """Another 30 days. None when Jira does not have it any more, or has it for other projects."""
         if isinstance(self._credentials, BasicCredentials):
             known = {hook.id for hook in self._client.admin_webhooks() if hook.url == url}
@@ -194,10 +175,10 @@ class JiraConnector(Writer):
         for hook in self._client.webhooks():
             if str(hook.id) in subscription.external_ids and hook.url == url and hook.jql_filter == self._mine:
                 expires = self._client.refresh_webhook(hook.id)
-                return Subscription((str(hook.id),), at_ms(expires))
+                return c.Subscription((str(hook.id),), at_ms(expires))
         return None
 
-    def unsubscribe(self, subscription: Subscription) -> None:
+    def unsubscribe(self, subscription: c.Subscription) -> None:
         """Remove it; one already gone is success."""
         if isinstance(self._credentials, BasicCredentials):
             for hook_id in subscription.external_ids:
@@ -206,5 +187,5 @@ class JiraConnector(Writer):
             self._client.delete_webhooks([int(hook_id) for hook_id in subscription.external_ids])
 
 
-def _subscription(hook: Webhook) -> Subscription:
-    return Subscription((str(hook.id),), None if hook.expiration_date is None else at_ms(hook.expiration_date))
+def _subscription(hook: Webhook) -> c.Subscription:
+    return c.Subscription((str(hook.id),), None if hook.expiration_date is None else at_ms(hook.expiration_date))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connectors.contract import Expected, RemoteValue
+from connectors import contract as c
 from connectors.jira.mapping import (
     Change,
     ChangeItem,
@@ -25,11 +25,11 @@ _Entry = tuple[ChangeItem, Change]
 def overwritten(
     issue: Issue,
     sent: Mapping[str, str | None],
-    expected: Expected,
+    expected: c.Expected,
     hops: Sequence[str],
     reader: Reader,
     statuses: Mapping[str, VendorStatus],
-) -> dict[str, RemoteValue]:
+) -> dict[str, c.RemoteValue]:
     """Sent field -> the value our write replaced, where that was not the expected one.
 
     `hops` are the ids of the statuses we put the issue in; `statuses` are the known ones by id, as the changelog does
@@ -38,7 +38,7 @@ def overwritten(
     changes = issue.changelog.histories if issue.changelog else ()
     since = [change for change in changes if epoch_ms(moment(change.created)) > expected.version]
     since.sort(key=lambda change: int(change.id), reverse=True)
-    found: dict[str, RemoteValue] = {}
+    found: dict[str, c.RemoteValue] = {}
     for name in sent.keys() & expected.there.keys():
         entries = [(item, change) for change in since for item in change.items if item.name == SENT_AS.get(name, name)]
         if name == "description":
@@ -54,10 +54,10 @@ def overwritten(
     return found
 
 
-def _another_text(entries: Sequence[_Entry]) -> RemoteValue | None:
+def _another_text(entries: Sequence[_Entry]) -> c.RemoteValue | None:
     """What stood before our own change, the newest, if there was one more: the changelog has wiki text, which can't be
     compared with a document."""
-    return RemoteValue(entries[1][0].new_text, "wiki") if len(entries) > 1 else None
+    return c.RemoteValue(entries[1][0].new_text, "wiki") if len(entries) > 1 else None
 
 
 def _ours(entries: Sequence[_Entry], name: str, sent: str | None) -> _Entry | None:
@@ -83,11 +83,11 @@ def _left(item: ChangeItem, statuses: Mapping[str, VendorStatus]) -> VendorStatu
     return statuses.get(unknown.id, unknown)
 
 
-def _before(name: str, item: ChangeItem, reader: Reader) -> RemoteValue:
+def _before(name: str, item: ChangeItem, reader: Reader) -> c.RemoteValue:
     """The value of a field other than the status before a change."""
     if name == "priority":
         return reader.priority(None if item.old is None else Named(item.old, item.old_text or ""))
-    return RemoteValue(item.old_text, item.old_text if name == "title" else item.old)
+    return c.RemoteValue(item.old_text, item.old_text if name == "title" else item.old)
 
 
 def _resolution(entry: _Entry, issue: Issue) -> str:

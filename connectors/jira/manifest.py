@@ -2,21 +2,21 @@
 
 from datetime import timedelta
 
-from connectors.contract import Category, Manifest, OAuthFacts, RateFacts, WebhookFacts
+from connectors import contract as c
 from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
 
 SCOPES = ("read:jira-work", "write:jira-work", "read:jira-user", "manage:jira-webhook", "offline_access")
 """`offline_access` brings the refresh token; webhooks need both read:jira-work and manage:jira-webhook."""
 
-MANIFEST = Manifest(
+MANIFEST = c.Manifest(
     type="jira",
     name="Jira",
-    category=Category.PROJECT_MANAGEMENT,
+    category=c.Category.PROJECT_MANAGEMENT,
     description="Issues, sprints, project sync",
     config=JiraConfig,
     credentials={"oauth2": OAuthCredentials, "basic": BasicCredentials},
     endpoints={"api": "https://api.atlassian.com", "auth": "https://auth.atlassian.com"},
-    oauth=OAuthFacts(
+    oauth=c.OAuthFacts(
         authorize_url="{auth}/authorize",
         token_url="{auth}/oauth/token",  # noqa: S106  an address
         scopes=SCOPES,
@@ -25,7 +25,7 @@ MANIFEST = Manifest(
         token_body="json",  # noqa: S106  a form
         grace=timedelta(minutes=10),
     ),
-    webhooks=WebhookFacts(
+    webhooks=c.WebhookFacts(
         secrets=("signing", "client_secret", "client_id"),
         max_body=25 * 1024 * 1024,  # Jira drops larger ones itself
         headers_kept=(
@@ -36,5 +36,5 @@ MANIFEST = Manifest(
     ),
     # The burst limit is 100 calls a second for each endpoint; half of it leaves room for the site's other apps.
     # Hourly points are counted by Jira, whose 429 then parks the integration.
-    rates=RateFacts(per_second=50.0, burst=100),
+    rates=c.RateFacts(per_second=50.0, burst=100),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.contract import Priority, RemoteTask, RemoteUser, RemoteValue, Status
+from connectors import contract as c
 from connectors.jira.config import JiraConfig
 from connectors.markup.document import Node
 from connectors.markup.markdown import to_markdown
@@ -18,20 +18,6 @@ from connectors.reading import marker_in
 from connectors.texts import rich
 from connectors.times import epoch_ms, moment
 from connectors.words import StatusWords, Words, folded
-
-FIELDS = (
-    "summary",
-    "description",
-    "status",
-    "priority",
-    "assignee",
-    "issuetype",
-    "project",
-    "labels",
-    "resolution",
-    "updated",
-)
-"""What is asked for, of every issue."""
 
 PROPERTY = "scrums.task"
 """The issue property with our marker: for issues whose create screen has no labels."""
@@ -75,6 +61,11 @@ class User(msgspec.Struct, gc=False, rename="camel"):
     active: bool = True
     account_type: str = "atlassian"
 
+    @property
+    def remote(self) -> c.RemoteUser:
+        """As the engine knows people."""
+        return c.RemoteUser(self.account_id, self.display_name, self.email_address or None)
+
 
 class Project(msgspec.Struct, gc=False):
     """The project of an issue."""
@@ -95,6 +86,10 @@ class Fields(msgspec.Struct, gc=False):
     assignee: User | None = None
     resolution: Named | None = None
     labels: tuple[str, ...] = ()
+
+
+FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(Fields))
+"""What is asked for, of every issue."""
 
 
 class ChangeItem(msgspec.Struct, gc=False, rename="camel"):
@@ -162,30 +157,26 @@ class Issue(msgspec.Struct, gc=False):
 # --- the maps -----------------------------------------------------------------------------------------
 
 CATEGORIES = {
-    "new": Status.BACKLOG,
-    "undefined": Status.BACKLOG,
-    "indeterminate": Status.IN_PROGRESS,
-    "done": Status.DONE,
+    "new": c.Status.BACKLOG,
+    "undefined": c.Status.BACKLOG,
+    "indeterminate": c.Status.IN_PROGRESS,
+    "done": c.Status.DONE,
 }
-IN_A_NAME = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("review", "testing")}}
+IN_A_NAME = {c.Status.IN_PROGRESS: {c.Status.IN_REVIEW: ("review", "testing")}}
 """In the name of a status of the category "In Progress" they mean in_review."""
 
 CANCELLED = frozenset({"won't do", "won't fix", "cancelled", "canceled", "duplicate", "declined"})
 """Names of statuses (of the category "Done") and of resolutions that mean cancelled."""
 
 PRIORITIES = {
-    "highest": Priority.CRITICAL,
-    "high": Priority.HIGH,
-    "medium": Priority.MEDIUM,
-    "low": Priority.LOW,
-    "lowest": Priority.LOW,
+    "Highest": c.Priority.CRITICAL,
+    "High": c.Priority.HIGH,
+    "Medium": c.Priority.MEDIUM,
+    "Low": c.Priority.LOW,
+    "Lowest": c.Priority.LOW,
 }
-PRIORITY_NAMES = {
-    Priority.CRITICAL: "Highest",
-    Priority.HIGH: "High",
-    Priority.MEDIUM: "Medium",
-    Priority.LOW: "Low",
-}
+PRIORITY_NAMES = {here: name for name, here in reversed(PRIORITIES.items())}
+"""What is written; of two names the first."""
 
 
 class Reader:
@@ -193,17 +184,15 @@ class Reader:
 
     def __init__(self, config: JiraConfig) -> None:
         self._site = config.site_url
-        self._statuses = StatusWords(CATEGORIES, config, default=Status.BACKLOG, in_a_name=IN_A_NAME)
-        self._priorities = Words(PRIORITIES, Priority.MEDIUM, config.priority_map, config.priority_out)
+        self._statuses = StatusWords(CATEGORIES, config, default=c.Status.BACKLOG, in_a_name=IN_A_NAME)
+        self._priorities = Words(PRIORITIES, c.Priority.MEDIUM, config.priority_map, config.priority_out)
         self.status = cache(self._status)
         self.priority = cache(self._priority)
 
-    def task(self, issue: Issue) -> RemoteTask:
+    def task(self, issue: Issue) -> c.RemoteTask:
         """An issue as the engine wants it. Raises BadPayload for a timestamp in another form."""
-        fields = issue.fields
-        updated = moment(fields.updated)
-        person = fields.assignee
-        return RemoteTask(
+        fields, updated = issue.fields, moment(issue.fields.updated)
+        return c.RemoteTask(
             external_id=issue.id,
             key=issue.key,
             url=f"{self._site}/browse/{issue.key}",
@@ -211,35 +200,34 @@ class Reader:
             version=epoch_ms(updated),
             updated_at=updated,
             values={
-                "title": RemoteValue(fields.summary, fields.summary),
+                "title": c.RemoteValue(fields.summary, fields.summary),
                 "description": rich(to_markdown(fields.description or EMPTY)),
-                "status": self.status_of(fields),
+                "status": self.status_of(issue),
                 "priority": self.priority(fields.priority),
             },
-            assignee=RemoteUser(person.account_id, person.display_name, person.email_address or None)
-            if person
-            else None,
+            assignee=fields.assignee.remote if fields.assignee else None,
             create_key=_marker(issue),
         )
 
-    def status_of(self, fields: Fields) -> RemoteValue:
+    def status_of(self, issue: Issue) -> c.RemoteValue:
         """The status of an issue."""
-        return self.status(fields.status, fields.resolution.name if fields.resolution else "")
+        resolution = issue.fields.resolution
+        return self.status(issue.fields.status, resolution.name if resolution else "")
 
-    def _status(self, status: VendorStatus, resolution: str = "") -> RemoteValue:
+    def _status(self, status: VendorStatus, resolution: str = "") -> c.RemoteValue:
         """A status, which the issue's resolution may turn from done into cancelled unless the config's map says what it
         is. `there` is `id:ours`."""
         words = (status.id, status.name)
         here = self._statuses.known(*words) or self._statuses.by_kind(status.name, status.category.key)
         told = {folded(status.name), folded(resolution)} & CANCELLED
-        if here is Status.DONE and told and self._statuses.mapped(*words) is None:
-            here = Status.CANCELLED
-        return RemoteValue(here.value, f"{status.id}:{here}")
+        if here is c.Status.DONE and told and self._statuses.mapped(*words) is None:
+            here = c.Status.CANCELLED
+        return c.RemoteValue(here.value, f"{status.id}:{here}")
 
-    def _priority(self, priority: Named | None) -> RemoteValue:
+    def _priority(self, priority: Named | None) -> c.RemoteValue:
         """A priority; an issue without one counts as medium. `there` is `id:ours`."""
         if priority is None:
-            return RemoteValue(Priority.MEDIUM.value, None)
+            return c.RemoteValue(c.Priority.MEDIUM.value, None)
         return self._priorities.read(priority.id, priority.name)
 
 

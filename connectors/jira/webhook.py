@@ -12,37 +12,23 @@ from datetime import timedelta
 
 import msgspec
 
-from connectors.contract import BadPayload, BadSignature, Hint, Ignored, RawDelivery, Secrets, Signal, Verified
-from connectors.hooks import no_handshake as handshake
-from connectors.hooks import read
+from connectors import contract as c
+from connectors.hooks import hinted, read
 from connectors.jira.config import JiraConfig
 from connectors.signing import hmac_hex, jwt_hs256
 from connectors.times import at_ms
 
-__all__ = ["SUBSCRIBED", "handshake", "parse", "verify"]
-
 OLDEST = timedelta(hours=24)
 """Jira's own retries end within about 75 minutes; a body older than this is a replay."""
 
-HINTS = frozenset(
-    {
-        "jira:issue_created",
-        "jira:issue_updated",
-        "jira:issue_deleted",
-        "comment_created",
-        "comment_updated",
-        "comment_deleted",
-    }
-)
-"""Events about an issue: read it again, also when it is said to be deleted."""
-
-IGNORED = {
-    "issue_property_set": "an issue property is not part of a task",
-    "issue_property_deleted": "an issue property is not part of a task",
-}
-
 SUBSCRIBED = ("jira:issue_created", "jira:issue_updated", "jira:issue_deleted")
 """What we ask for. A comment comes as an update of its issue too."""
+
+HINTS = frozenset({*SUBSCRIBED, "comment_created", "comment_updated", "comment_deleted"})
+"""Events about an issue: read it again, also when it is said to be deleted."""
+
+PROPERTY = ("property", "an issue property is not part of a task")
+IGNORED = {"issue_property_set": PROPERTY, "issue_property_deleted": PROPERTY}
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -59,43 +45,39 @@ class _Body(msgspec.Struct, rename="camel"):
     issue: _Issue | None = None
 
 
-def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
+def verify(delivery: c.RawDelivery, secrets: c.Secrets) -> c.Verified:
     """Check the body's signature, or else the app's token. Raises BadSignature."""
     signature = delivery.headers.get("x-hub-signature")
     if signature is not None:
         hmac_hex(delivery.body, signature, secrets.get("signing", ()), prefix="sha256=")
     else:
         _check_token(delivery, secrets)
-    envelope = _envelope(delivery.body)
+    envelope = _envelope(delivery)
     if envelope.timestamp is not None:
         sent = at_ms(envelope.timestamp)
         if sent is None or delivery.received_at - sent > OLDEST:
-            raise BadSignature("the delivery is more than a day old, or its time makes no sense")
-    return Verified(delivery.headers.get("x-atlassian-webhook-identifier") or None, envelope.webhook_event or "unknown")
+            raise c.BadSignature("the delivery is more than a day old, or its time makes no sense")
+    return c.Verified(
+        delivery.headers.get("x-atlassian-webhook-identifier") or None, envelope.webhook_event or "unknown"
+    )
 
 
-def _check_token(delivery: RawDelivery, secrets: Secrets) -> None:
+def _check_token(delivery: c.RawDelivery, secrets: c.Secrets) -> None:
     issuer = next(iter(secrets.get("client_id", ())), "")
     if not issuer:
-        raise BadSignature("the delivery is not signed")
+        raise c.BadSignature("the delivery is not signed")
     header = delivery.headers.get("authorization")
     jwt_hs256(header, secrets.get("client_secret", ()), issuer, delivery.received_at)
 
 
-def _envelope(body: bytes) -> _Envelope:
+def _envelope(delivery: c.RawDelivery) -> _Envelope:
     try:
-        return msgspec.json.decode(body, type=_Envelope)
-    except (msgspec.DecodeError, RecursionError):
+        return read(delivery, _Envelope, "Jira")
+    except c.BadPayload:
         return _Envelope()  # believed, and `parse` will say what is wrong with it
 
 
-def parse(delivery: RawDelivery, config: JiraConfig) -> Sequence[Signal]:
+def parse(delivery: c.RawDelivery, config: JiraConfig) -> Sequence[c.Signal]:
     """Which issue to read again. Raises BadPayload."""
     body = read(delivery, _Body, "Jira")
-    if body.webhook_event in IGNORED:
-        return [Ignored("property", IGNORED[body.webhook_event])]
-    if body.webhook_event not in HINTS:
-        return [Ignored("unsupported", body.webhook_event)]
-    if body.issue is None:
-        raise BadPayload(f"Jira's {body.webhook_event} names no issue")
-    return [Hint(str(body.issue.id))]
+    return hinted("Jira", body.webhook_event, body.issue.id if body.issue else None, HINTS, IGNORED)

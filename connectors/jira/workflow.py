@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from connectors.contract import RemoteValue, Status
+from connectors import contract as c
 from connectors.jira.config import JiraConfig
 from connectors.jira.mapping import CANCELLED, FieldMeta, Reader, Transition
 from connectors.words import folded, names
@@ -17,11 +17,11 @@ from connectors.words import folded, names
 RESOLUTION = "resolution"
 
 _PROGRESS = {
-    Status.BACKLOG: 0,
-    Status.IN_PROGRESS: 1,
-    Status.IN_REVIEW: 2,
-    Status.DONE: 3,
-    Status.CANCELLED: 3,
+    c.Status.BACKLOG: 0,
+    c.Status.IN_PROGRESS: 1,
+    c.Status.IN_REVIEW: 2,
+    c.Status.DONE: 3,
+    c.Status.CANCELLED: 3,
 }
 
 
@@ -32,10 +32,10 @@ class Way(NamedTuple):
     transition: Transition
     fields: dict[str, Any]
     missing: tuple[str, ...]
-    lands: RemoteValue
+    lands: c.RemoteValue
 
 
-def best_way(transitions: Sequence[Transition], target: Status, reader: Reader, config: JiraConfig) -> Way | None:
+def best_way(transitions: Sequence[Transition], target: c.Status, reader: Reader, config: JiraConfig) -> Way | None:
     """The transition to take for a target: one that asks for nothing we can't give, to the configured status, with
     the fewest required fields, then the lowest id."""
     wanted = config.status_out.get(target, "")
@@ -52,7 +52,7 @@ def best_way(transitions: Sequence[Transition], target: Status, reader: Reader, 
 
 
 def next_hop(
-    transitions: Sequence[Transition], target: Status, reader: Reader, config: JiraConfig, visited: Collection[str]
+    transitions: Sequence[Transition], target: c.Status, reader: Reader, config: JiraConfig, visited: Collection[str]
 ) -> Way | None:
     """The transition that brings an issue nearest to a target no single one leads to; `visited` are status ids."""
 
@@ -64,11 +64,11 @@ def next_hop(
     return min((way for way in ways if not way.missing), key=distance, default=None)
 
 
-def _ours(status: RemoteValue) -> Status:
-    return Status(status.here or "")
+def _ours(status: c.RemoteValue) -> c.Status:
+    return c.Status(status.here or "")
 
 
-def _way(transition: Transition, target: Status, reader: Reader, config: JiraConfig) -> Way:
+def _way(transition: Transition, target: c.Status, reader: Reader, config: JiraConfig) -> Way:
     screens = transition.fields or {}
     screen = screens.get(RESOLUTION)
     resolution = _resolution(screen, target, config) if screen else ""
@@ -81,12 +81,12 @@ def _way(transition: Transition, target: Status, reader: Reader, config: JiraCon
     return Way(transition, fields, missing, reader.status(transition.to, resolution))
 
 
-def _resolution(screen: FieldMeta, target: Status, config: JiraConfig) -> str:
+def _resolution(screen: FieldMeta, target: c.Status, config: JiraConfig) -> str:
     """The resolution to send, spelt as Jira spells it; "" for none."""
-    if target not in (Status.DONE, Status.CANCELLED) and not screen.required:
+    if target not in (c.Status.DONE, c.Status.CANCELLED) and not screen.required:
         return ""
     names = [str(value["name"]) for value in screen.allowed_values if isinstance(value, dict) and "name" in value]
     allowed = {folded(name): name for name in names}
-    if target is not Status.CANCELLED:
+    if target is not c.Status.CANCELLED:
         return allowed.get(folded(config.resolution), "")
     return allowed.get(folded(config.cancelled_resolution)) or next((allowed[n] for n in allowed if n in CANCELLED), "")

@@ -9,21 +9,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from connectors.contract import (
-    Conflict,
-    ConnectorError,
-    Context,
-    Expected,
-    Priority,
-    RemoteTask,
-    RemoteUser,
-    RemoteValue,
-    Status,
-    TaskChanges,
-    TaskDraft,
-    TaskWritten,
-    Transient,
-)
+from connectors import contract as c
 from connectors.jira import jql
 from connectors.jira.client import ErrorBody, JiraClient, Page
 from connectors.jira.config import JiraConfig
@@ -45,7 +31,7 @@ from connectors.markup.markdown import canonical
 from connectors.reading import pages
 from connectors.texts import is_lossy, one_line, rich
 from connectors.words import names
-from connectors.writes import FieldsRefused, Write, drafted, taken
+from connectors.writes import FieldsRefused, Write, created, drafted, taken
 
 log = structlog.get_logger(__name__)
 
@@ -95,16 +81,16 @@ class Writer:
     """The connector's TaskSink. Remembers what makes the next status change cheaper: where issues live, and the ways
     out of a status there."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: c.Context) -> None:
         self._config: JiraConfig = context.config
         self._client, self._reader = JiraClient(context), Reader(context.config)
-        self._projects = sorted({project.external for project in self._config.projects})
+        self._projects = self._config.containers
         self._mine = jql.in_projects(self._projects)
         self._places: dict[str, Place] = {}
         self._ways: dict[tuple[Place, str], Sequence[Transition]] = {}
         self._statuses: dict[str, VendorStatus] = {}
 
-    def _tasks(self, issues: Sequence[Issue]) -> list[RemoteTask]:
+    def _tasks(self, issues: Sequence[Issue]) -> list[c.RemoteTask]:
         self._see(issues)
         return [self._reader.task(issue) for issue in issues]
 
@@ -119,50 +105,49 @@ class Writer:
 
     # --- create -------------------------------------------------------------------------------------
 
-    def create_task(self, draft: TaskDraft, create_key: str) -> TaskWritten:
+    def create_task(self, draft: c.TaskDraft, create_key: str) -> c.TaskWritten:
         """One POST that leaves the key as a label and as an issue property; then the issue is read back, and brought to
         the draft's status."""
         fixed = {"project": {"key": draft.container}, "issuetype": named(self._config.issue_type)}
         write = _Moves({**fixed, "labels": [create_key]})
         self._put(drafted(draft), write)
-        issue_id = taken(lambda: self._post(write, create_key), write, HINTS, {"title"})
-        assert issue_id is not None  # the title is not left out
+        issue_id = created(lambda body: self._post(body, create_key), write, HINTS)
         try:
             issue = self._client.issue(issue_id)
             self._see([issue])
-            if self._status_of(issue).here != draft.status:
+            if self._reader.status_of(issue).here != draft.status:
                 self._move_new(issue, draft.status, write)
                 issue = self._client.issue(issue_id)
             else:
-                write.sent["status"] = self._status_of(issue).there
-        except ConnectorError as error:
-            raise Transient(f"Jira created the issue {issue_id}, but reading it back failed: {error.text}") from None
+                write.sent["status"] = self._reader.status_of(issue).there
+        except c.ConnectorError as error:
+            raise c.Transient(f"Jira created the issue {issue_id}, but reading it back failed: {error.text}") from None
         self._note_priority(draft.priority, issue, write)
         return write.done(self._reader.task(issue))
 
-    def _post(self, write: Write, create_key: str) -> str:
+    def _post(self, fields: dict[str, Any], create_key: str) -> str:
         """The id of the created issue. Labels that Jira refuses are no field of a task: nobody but the operator can be
         told, and the property is left."""
-        body = {"fields": write.body, "properties": [{"key": PROPERTY, "value": {"create_key": create_key}}]}
+        body = {"fields": fields, "properties": [{"key": PROPERTY, "value": {"create_key": create_key}}]}
         try:
             return self._client.create(body)
         except FieldsRefused as error:
-            if "labels" not in error.fields or write.body.pop("labels", None) is None:
+            if "labels" not in error.fields or fields.pop("labels", None) is None:
                 raise
-            project, answer = write.body["project"]["key"], error.fields["labels"]
-            log.warning("jira.weak_marker", project=project, answer=answer, hint=LABELS_HINT)
+            said = {"project": fields["project"]["key"], "answer": error.fields["labels"], "hint": LABELS_HINT}
+            log.warning("jira.weak_marker", **said)
             if len(error.fields) > 1:
                 raise
         return self._client.create(body)
 
-    def _move_new(self, issue: Issue, target: Status, write: _Moves) -> None:
+    def _move_new(self, issue: Issue, target: c.Status, write: _Moves) -> None:
         """The issue exists, whatever happens here: what stops this now will show when the status is written again."""
         try:
-            self._move(issue.id, target, self._status_of(issue).there, write)
-        except ConnectorError:
+            self._move(issue.id, target, self._reader.status_of(issue).there, write)
+        except c.ConnectorError:
             write.sent.pop("status", None)
 
-    def find_created(self, create_key: str) -> Sequence[RemoteTask]:
+    def find_created(self, create_key: str) -> Sequence[c.RemoteTask]:
         """The issues that carry the key, the oldest first: by label, or else by property among what we made lately
         (properties can't be searched for)."""
         found = self._all(jql.labelled(create_key))
@@ -178,26 +163,25 @@ class Writer:
 
     # --- update -------------------------------------------------------------------------------------
 
-    def update_task(self, external_id: str, changes: TaskChanges, expected: Expected) -> TaskWritten:
+    def update_task(self, external_id: str, changes: c.TaskChanges, expected: c.Expected) -> c.TaskWritten:
         """A transition for the status, and one PUT for the rest, whose answer is the issue."""
         write = _Moves()
         if "status" in changes:
-            self._move(external_id, Status(str(changes["status"])), expected.there.get("status"), write)
+            self._move(external_id, c.Status(str(changes["status"])), expected.there.get("status"), write)
         kept = {name for name, value in changes.items() if self._kept(external_id, name, value, expected, write)}
         self._put({name: value for name, value in changes.items() if name not in kept}, write)
-        issue = taken(lambda: self._client.edit(external_id, write.body), write, HINTS)
+        issue = taken(partial(self._client.edit, external_id), write, HINTS)
         issue = issue or self._client.issue(external_id, expand="changelog")
         self._see([issue])
         self._note_priority(changes.get("priority"), issue, write)
         replaced = overwritten(issue, write.sent, expected, write.set_status, self._reader, self._statuses)
         return write.done(self._reader.task(issue), replaced)
 
-    def _kept(self, issue_id: str, name: str, value: Any, expected: Expected, write: _Moves) -> bool:
+    def _kept(self, issue_id: str, name: str, value: Any, expected: c.Expected, write: _Moves) -> bool:
         """Whether the vendor's value says it already and says more: Lowest is low, a panel is text."""
         there = expected.there.get(name)
-        if name == "priority" and there is not None and there.endswith(f":{value}"):
-            write.sent[name] = there
-            return True
+        if name == "priority":
+            return write.keep(name, value, there)
         if name == "description" and is_lossy(there):
             held = self._reader.task(self._client.issue(issue_id)).values[name]
             if held.here == canonical(value).text:
@@ -205,7 +189,7 @@ class Writer:
                 return True
         return False
 
-    def _put(self, changes: TaskChanges, write: Write) -> None:
+    def _put(self, changes: c.TaskChanges, write: Write) -> None:
         """Jira's fields for these changes but the status. What a priority reads back as is noted later."""
         for name, value in changes.items():
             if name == "title":
@@ -215,28 +199,25 @@ class Writer:
                 there = rich(canonical(str(value))).there
                 write.send(name, there, {name: from_markdown(str(value)) if there else None})
             elif name == "priority":
-                write.send(name, None, {name: named(self._priority_name(Priority(str(value))))})
+                write.send(name, None, {name: named(self._priority_name(c.Priority(str(value))))})
             elif name == "assignee":
-                person = value.id if isinstance(value, RemoteUser) else None
+                person = value.id if isinstance(value, c.RemoteUser) else None
                 write.send(name, person, {name: {"accountId": person} if person else None})
 
-    def _priority_name(self, priority: Priority) -> str:
+    def _priority_name(self, priority: c.Priority) -> str:
         return self._config.priority_out.get(priority, PRIORITY_NAMES[priority])
 
     def _note_priority(self, value: Any, issue: Issue, write: Write) -> None:
         """What a sent priority reads back as. It may have been sent by name: its id shows in the issue."""
         if "priority" in write.body:
-            name = self._priority_name(Priority(str(value)))
+            name = self._priority_name(c.Priority(str(value)))
             held = issue.fields.priority
             same = held is not None and names(name, held.id, held.name)
             write.sent["priority"] = self._reader.priority(held if same else Named(name, name)).there
 
-    def _status_of(self, issue: Issue) -> RemoteValue:
-        return self._reader.status_of(issue.fields)
-
     # --- status -------------------------------------------------------------------------------------
 
-    def _move(self, issue_id: str, target: Status, there: str | None, write: _Moves) -> None:
+    def _move(self, issue_id: str, target: c.Status, there: str | None, write: _Moves) -> None:
         """Take the transition that leads to the target: at once if the ways out of the status we believe in are
         remembered, else after a look. When the status was changed meanwhile, look and decide again."""
         if self._move_blindly(issue_id, target, there, write):
@@ -244,7 +225,7 @@ class Writer:
         failed, words = "", ""
         for _ in range(MAX_RACES):
             issue, ways = self._look(issue_id)
-            held = self._status_of(issue)
+            held = self._reader.status_of(issue)
             if held.here == target:
                 write.sent["status"] = held.there
                 return
@@ -259,9 +240,9 @@ class Writer:
             if problem is None:
                 return
             failed, words = way.transition.id, problem.words()
-        raise Conflict(f"The status of issue {issue_id} changed {MAX_RACES} times while it was being set.")
+        raise c.Conflict(f"The status of issue {issue_id} changed {MAX_RACES} times while it was being set.")
 
-    def _move_blindly(self, issue_id: str, target: Status, there: str | None, write: _Moves) -> bool:
+    def _move_blindly(self, issue_id: str, target: c.Status, there: str | None, write: _Moves) -> bool:
         """Whether a remembered transition could be taken. One that can't be is forgotten."""
         place = self._places.get(issue_id)
         key = (place, there.partition(":")[0]) if place and there else None
@@ -300,7 +281,7 @@ class Writer:
             write.took(way)
         return problem
 
-    def _walk(self, issue: Issue, ways: Sequence[Transition], target: Status, write: _Moves) -> None:
+    def _walk(self, issue: Issue, ways: Sequence[Transition], target: c.Status, write: _Moves) -> None:
         """No single transition leads to the target: take several if that is allowed, or say so."""
         at = issue.fields.status
         visited = {at.id}
@@ -311,7 +292,7 @@ class Writer:
                 break
             problem = self._take(issue.id, way, write)
             if problem is not None:
-                raise Conflict(f"Jira refuses {way.transition.name!r}: {problem.words()}")
+                raise c.Conflict(f"Jira refuses {way.transition.name!r}: {problem.words()}")
             if way.lands.here == target or "status" in write.refused:
                 return
             at, ways = way.transition.to, self._client.transitions(issue.id)

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
 import msgspec
 
-from connectors.contract import (
-    AuthFailed,
-    ConnectorError,
-    Context,
-    Forbidden,
-    NotFound,
-    Rejected,
-    Transient,
-)
+from connectors import contract as c
 from connectors.graphql import GraphQL, Page, Problem, documents, problems
 from connectors.limits import says_limited
 from connectors.linear.config import ApiKeyCredentials, OAuthCredentials
@@ -33,16 +26,16 @@ TEAM_PAGE = 10
 PAGE = 250
 """The most rows of a page; for rows of a few fields."""
 
-ERRORS: dict[str, type[ConnectorError]] = {
-    "authentication error": AuthFailed,
-    "forbidden": Forbidden,
-    "feature not accessible": Forbidden,
-    "invalid input": Rejected,
-    "input error": Rejected,
-    "user error": Rejected,
-    "graphql error": Rejected,
-    "graphql validation failed": Rejected,
-    "usage limit exceeded": Rejected,
+ERRORS: dict[str, type[c.ConnectorError]] = {
+    "authentication error": c.AuthFailed,
+    "forbidden": c.Forbidden,
+    "feature not accessible": c.Forbidden,
+    "invalid input": c.Rejected,
+    "input error": c.Rejected,
+    "user error": c.Rejected,
+    "graphql error": c.Rejected,
+    "graphql validation failed": c.Rejected,
+    "usage limit exceeded": c.Rejected,
 }
 """`extensions.type` or `.code`, folded -> the contract's error; all others (lock timeout, internal error) may pass."""
 
@@ -52,25 +45,19 @@ ENTITIES = {"User": "assignee", "WorkflowState": "status"}
 _ENTITY = re.compile(r"Entity not found: (\w+)")
 
 
-class IssueId(msgspec.Struct):
-    """An issue of which only the id was asked for."""
+class Named(msgspec.Struct):
+    """Something of which only this was asked for: an issue's id, and whether it was thrown away; a Linear workspace."""
 
     id: str
+    name: str = ""
     trashed: bool | None = None
-
-
-class Organization(msgspec.Struct):
-    """A Linear workspace."""
-
-    id: str
-    name: str
 
 
 class Viewer(msgspec.Struct):
     """Who the credentials speak for, and where."""
 
     viewer: User
-    organization: Organization
+    organization: Named
 
 
 class Webhook(msgspec.Struct):
@@ -86,30 +73,26 @@ class _Held(msgspec.Struct):
     issue: Issue
 
 
-class _Created(msgspec.Struct, rename="camel"):
-    issue_create: _Held
-
-
 class _Updated(msgspec.Struct):
     after: _Held
     before: _Held | None = None
 
 
-def told(problem: Problem) -> ConnectorError:
+def told(problem: Problem) -> c.ConnectorError:
     """What an error of Linear's is in the contract's terms, with our field where it names one."""
     text = problem.extension("userPresentableMessage") or problem.message or "no explanation"
     kinds = [problem.extension(name).replace("_", " ").casefold() for name in ("type", "code")]
-    kind = next((ERRORS[kind] for kind in kinds if kind in ERRORS), Transient)
+    kind = next((ERRORS[kind] for kind in kinds if kind in ERRORS), c.Transient)
     missing = _ENTITY.search(problem.message)
     if missing and missing[1] not in ENTITIES:
-        return NotFound(f"Linear: {problem.message}")
-    if kind is not Rejected:
+        return c.NotFound(f"Linear: {problem.message}")
+    if kind is not c.Rejected:
         return kind(f"Linear: {text}")
     said = re.findall(r"\w+", f"{problem.message} {text}")
     named = (name for name, theirs in INPUTS.items() if theirs in said)
     ours = ENTITIES[missing[1]] if missing else next(named, None)
     if ours is None:
-        return Rejected(f"Linear: {text}")
+        return c.Rejected(f"Linear: {text}")
     return FieldsRefused(f"Linear: {text}", {INPUTS[ours]: f"Linear: {text}"}, ours)
 
 
@@ -123,12 +106,12 @@ def limited(response: Response) -> bool:
 class LinearClient:
     """Speaks for one credential. Raises the contract's errors."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: c.Context) -> None:
         credentials: OAuthCredentials | ApiKeyCredentials = context.credentials
         context.http.limited = limited
         url = context.endpoints["api"].rstrip("/") + "/graphql"
         graphql = GraphQL(context.http, url, DOCUMENTS, lambda: {"Authorization": credentials.authorization()}, told)
-        self._run, self._pages = graphql.run, graphql.pages
+        self._run, self._pages, self._rows = graphql.run, graphql.pages, graphql.rows
 
     def viewer(self) -> Viewer:
         """Who we are."""
@@ -138,26 +121,25 @@ class LinearClient:
         """A page of issues, the last changed first; those in the archive and the trash, too."""
         return self._run("Changed", dict[str, Page[Issue]], first=first, after=after, filter=filter_)["issues"]
 
-    def ids(self, filter_: dict[str, Any]) -> Iterator[Page[IssueId]]:
+    def ids(self, filter_: dict[str, Any]) -> Iterator[Page[Named]]:
         """The ids of all issues, the youngest first."""
-        return self._pages("Ids", IssueId, PAGE, filter=filter_)
+        return self._pages("Ids", Named, PAGE, filter=filter_)
 
     def issue(self, issue_id: str, states: bool = False) -> Issue:
         """One issue; with the states of its team."""
-        return self._run("IssueWithStates" if states else "Issue", _Held, id=issue_id).issue
+        return self._run("IssueWithStates" if states else "Issue", Issue, "issue", id=issue_id)
 
-    def teams(self, keys: Sequence[str]) -> list[Team]:
+    def teams(self, keys: Sequence[str]) -> Iterator[Team]:
         """The teams with these keys that can be seen, with their states."""
-        pages = self._pages("Teams", Team, TEAM_PAGE, filter={"key": {"in": list(keys)}})
-        return [team for page in pages for team in page.nodes]
+        return self._rows("Teams", Team, TEAM_PAGE, filter={"key": {"in": list(keys)}})
 
     def people(self, email: str) -> list[User]:
         """Who has this address, in any case."""
-        return self._run("People", dict[str, Page[User]], filter={"email": {"eqIgnoreCase": email}})["users"].nodes
+        return self._run("People", list[User], "users.nodes", filter={"email": {"eqIgnoreCase": email}})
 
     def create(self, fields: dict[str, Any]) -> Issue:
         """Make an issue."""
-        return self._run("Create", _Created, input=fields).issue_create.issue
+        return self._run("Create", Issue, "issueCreate.issue", input=fields)
 
     def update(self, issue_id: str, fields: dict[str, Any]) -> tuple[Issue, Issue]:
         """Change an issue: what it was just before, and what it is now. A Linear that refuses the update of nothing
@@ -165,22 +147,21 @@ class LinearClient:
         try:
             done = self._run("Update", _Updated, id=issue_id, input=fields)
             return (done.before or done.after).issue, done.after.issue
-        except Rejected as error:
+        except c.Rejected as error:
             if error.field is not None:
                 raise
         before = self.issue(issue_id)
         if before.trashed:
-            raise NotFound(f"{before.identifier} is in Linear's trash.")
-        return before, self._run("UpdateOnly", _Updated, id=issue_id, input=fields).after.issue
+            raise c.NotFound(f"{before.identifier} is in Linear's trash.")
+        return before, self._run("UpdateOnly", Issue, "after.issue", id=issue_id, input=fields)
 
     def webhooks(self) -> list[Webhook]:
         """The workspace's webhooks. Raises Forbidden for who is no administrator."""
-        return [hook for page in self._pages("Webhooks", Webhook, PAGE) for hook in page.nodes]
+        return list(self._rows("Webhooks", Webhook, PAGE))
 
     def create_webhook(self, fields: dict[str, Any]) -> str:
         """Register a webhook; its id."""
-        made = self._run("CreateWebhook", dict[str, dict[str, Any]], input=fields)
-        return str(made["webhookCreate"]["webhook"]["id"])
+        return self._run("CreateWebhook", Named, "webhookCreate.webhook", input=fields).id
 
     def update_webhook(self, hook_id: str, fields: dict[str, Any]) -> None:
         """Change a webhook."""
@@ -188,7 +169,5 @@ class LinearClient:
 
     def delete_webhook(self, hook_id: str) -> None:
         """Remove a webhook; one already gone is fine."""
-        try:
+        with suppress(c.NotFound):
             self._run("DeleteWebhook", dict[str, Any], id=hook_id)
-        except NotFound:
-            return

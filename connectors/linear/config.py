@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import Self
+from pydantic import Field, SecretStr
 
-from pydantic import Field, SecretStr, model_validator
-
-from connectors.contract import Credentials, TaskSyncConfig
+from connectors import contract as c
 from connectors.credentials import OAuthTokens
 
-_KEY = re.compile(r"[A-Z0-9]{1,15}")
 
-
-class LinearConfig(TaskSyncConfig):
+class LinearConfig(c.TaskSyncConfig):
     """`projects[].external` is a team's key, such as ENG. Statuses and priorities are named by their id, or by their
     name in any case. Without maps Linear's own state types decide (see README.md)."""
 
@@ -23,12 +18,8 @@ class LinearConfig(TaskSyncConfig):
         60, ge=1, le=3600, description="A webhook that is older than this is a reason to read the issue, no more."
     )
 
-    @model_validator(mode="after")
-    def _projects_are_keys(self) -> Self:
-        for project in self.projects:
-            if not _KEY.fullmatch(project.external):
-                raise ValueError(f"{project.external!r} is not a team's key; Linear shows it before the number: ENG-12")
-        return self
+    container_form = r"[A-Z0-9]{1,15}"
+    container_hint = "a team's key; Linear shows it before the number: ENG-12"
 
 
 class OAuthCredentials(OAuthTokens):
@@ -37,7 +28,7 @@ class OAuthCredentials(OAuthTokens):
     organization_id: str | None = None
 
 
-class ApiKeyCredentials(Credentials):
+class ApiKeyCredentials(c.Credentials):
     """A personal API key: whoever made it is who does everything."""
 
     api_key: SecretStr = Field(min_length=1)

@@ -6,16 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from connectors import contract as c
 from connectors.chosen_id import key_of
-from connectors.contract import (
-    Priority,
-    RemoteTask,
-    RemoteUser,
-    RemoteValue,
-    Status,
-    TaskChanges,
-    VendorValue,
-)
 from connectors.linear.config import LinearConfig
 from connectors.texts import one_line, stored
 from connectors.times import epoch_ms, moment
@@ -55,6 +47,11 @@ class User(msgspec.Struct, gc=False, rename="camel"):
     active: bool = True
     is_assignable: bool = True
 
+    @property
+    def remote(self) -> c.RemoteUser:
+        """As the engine knows people."""
+        return c.RemoteUser(self.id, self.name, self.email or None)
+
 
 class Issue(msgspec.Struct, gc=False, rename="camel"):
     """One issue, as the API and a webhook give it (which leaves out what is null)."""
@@ -73,26 +70,26 @@ class Issue(msgspec.Struct, gc=False, rename="camel"):
 
 
 TYPES = {
-    "triage": Status.BACKLOG,
-    "backlog": Status.BACKLOG,
-    "unstarted": Status.BACKLOG,
-    "started": Status.IN_PROGRESS,
-    "completed": Status.DONE,
-    "canceled": Status.CANCELLED,
-    "duplicate": Status.CANCELLED,
+    "backlog": c.Status.BACKLOG,
+    "unstarted": c.Status.BACKLOG,
+    "started": c.Status.IN_PROGRESS,
+    "completed": c.Status.DONE,
+    "canceled": c.Status.CANCELLED,
+    "triage": c.Status.BACKLOG,
+    "duplicate": c.Status.CANCELLED,
 }
-IN_A_NAME = {Status.IN_PROGRESS: {Status.IN_REVIEW: ("review",)}}
+"""What the types of states mean. Of states that mean the same, the one of the earlier type is written: triage and
+duplicate are for people."""
+
+IN_A_NAME = {c.Status.IN_PROGRESS: {c.Status.IN_REVIEW: ("review",)}}
 """In the name of a state of the type "started" it means in_review."""
 
-WRITTEN_FIRST = ("backlog", "unstarted", "started", "completed", "canceled", "triage", "duplicate")
-"""Of states that mean the same, the one of the earlier type is written. Triage and duplicate are for people."""
-
 PRIORITIES = (
-    ("1", "Urgent", Priority.CRITICAL),
-    ("2", "High", Priority.HIGH),
-    ("3", "Medium", Priority.MEDIUM),
-    ("4", "Low", Priority.LOW),
-    ("0", "No priority", Priority.MEDIUM),
+    ("1", "Urgent", c.Priority.CRITICAL),
+    ("2", "High", c.Priority.HIGH),
+    ("3", "Medium", c.Priority.MEDIUM),
+    ("4", "Low", c.Priority.LOW),
+    ("0", "No priority", c.Priority.MEDIUM),
 )
 """By Linear's number."""
 
@@ -110,54 +107,46 @@ class Reader:
     """Reads issues, and words writes, under one configuration."""
 
     def __init__(self, config: LinearConfig) -> None:
-        self._statuses = StatusWords(TYPES, config, default=Status.BACKLOG, in_a_name=IN_A_NAME)
+        self._statuses = StatusWords(TYPES, config, default=c.Status.BACKLOG, in_a_name=IN_A_NAME)
         self.priorities = PriorityWords(PRIORITIES, config)
 
-    def task(self, issue: Issue) -> RemoteTask:
+    def task(self, issue: Issue) -> c.RemoteTask:
         """An issue as the engine wants it. Raises BadPayload for a time in another form."""
-        updated, person = moment(issue.updated_at), issue.assignee
-        values = self.values(issue)
-        del values["assignee"]
-        return RemoteTask(
+        updated = moment(issue.updated_at)
+        return c.RemoteTask(
             external_id=issue.id,
             key=issue.identifier,
             url=issue.url,
             container=issue.team.key,
             version=epoch_ms(updated),
             updated_at=updated,
-            values=values,
-            assignee=RemoteUser(person.id, person.name, person.email or None) if person else None,
+            values={
+                "title": c.RemoteValue(issue.title, issue.title),
+                "description": stored(issue.description),
+                "status": as_field(self.status(issue.state)),
+                "priority": as_field(self.priorities.value(str(int(issue.priority)))),
+            },
+            assignee=issue.assignee.remote if issue.assignee else None,
             create_key=key_of(issue.id),
         )
 
-    def values(self, issue: Issue) -> dict[str, RemoteValue]:
-        """All five fields; people as their ids."""
-        return {
-            "title": RemoteValue(issue.title, issue.title),
-            "description": stored(issue.description),
-            "status": as_field(self.status(issue.state)),
-            "priority": as_field(self.priorities.value(str(int(issue.priority)))),
-            "assignee": RemoteValue(None, issue.assignee.id if issue.assignee else None),
-        }
-
-    def status(self, state: State) -> VendorValue:
+    def status(self, state: State) -> c.VendorValue:
         """A state and what it means."""
         return self._statuses.value(state.id, state.name, state.type)
 
-    def edit(self, changes: TaskChanges, team: Team | None, there: Mapping[str, str | None]) -> Write:
+    def edit(self, changes: c.TaskChanges, team: Team | None, there: Mapping[str, str | None]) -> Write:
         """The changes as Linear takes them. `team` has its states where the status changes; a value that `there`, what
         Linear is believed to hold, means already is left alone: no priority stays none where that is medium."""
         write = Write()
         for name, value in changes.items():
-            held = there.get(name)
-            if name in ("status", "priority") and held is not None and held.endswith(f":{value}"):
-                write.sent[name] = held
-            elif name == "status":
-                self._set_status(str(value), team, write)
+            if name in ("status", "priority") and write.keep(name, value, there.get(name)):
+                continue
+            if name == "status":
+                if one := write.choose(name, self._statuses, str(value), *self._states(team)):
+                    write.send(name, as_field(one).there, {"stateId": one.id})
             elif name == "priority":
-                chosen = write.choose(name, self.priorities, str(value), self.priorities.values(), "Linear")
-                if chosen is not None:
-                    write.send(name, as_field(chosen).there, {name: int(chosen.id)})
+                if one := write.choose(name, self.priorities, str(value), "Linear"):
+                    write.send(name, as_field(one).there, {name: int(one.id)})
             elif name == "description":
                 write.send(name, stored(str(value)).there, {name: value})
             else:
@@ -165,14 +154,9 @@ class Reader:
                 write.send(name, said, {INPUTS[name]: said})
         return write
 
-    def _set_status(self, status: str, team: Team | None, write: Write) -> None:
-        known = sorted(team.states.nodes, key=_rank) if team else []
-        where = f"the team {team.key if team else ''}"
-        chosen = write.choose("status", self._statuses, status, list(map(self.status, known)), where)
-        if chosen is not None:
-            write.send("status", as_field(chosen).there, {"stateId": chosen.id})
-
-
-def _rank(state: State) -> tuple[int, float]:
-    first = WRITTEN_FIRST.index(state.type) if state.type in WRITTEN_FIRST else len(WRITTEN_FIRST)
-    return first, state.position
+    def _states(self, team: Team | None) -> tuple[str, list[c.VendorValue]]:
+        """Where a status is looked for, and what there is."""
+        types, nodes = list(TYPES), team.states.nodes if team else []
+        rank = {state.id: types.index(state.type) if state.type in types else len(types) for state in nodes}
+        known = sorted(nodes, key=lambda state: (rank[state.id], state.position))
+        return f"the team {team.key if team else ''}", list(map(self.status, known))

@@ -49,6 +49,26 @@ def test_data_comes_in_the_shape_that_was_asked_for():
     assert run.run("One", dict[str, dict[str, str]], id="1") == {"thing": {"id": "1"}}
 
 
+def test_a_part_of_the_data_comes_without_what_is_beside_it():
+    answer = WireResponse(200, json={"data": {"set": {"ok": True, "thing": {"id": "1"}}}})
+    assert graphql(answer)[0].run("Two", dict[str, str], "set.thing") == {"id": "1"}
+
+
+@pytest.mark.parametrize("data", [None, {}, {"set": None}, {"set": {"other": 1}}, {"set": {"thing": 7}}])
+def test_a_part_that_is_not_there_is_a_bad_payload(data):
+    with pytest.raises(BadPayload, match="unexpected shape"):
+        graphql(WireResponse(200, json={"data": data}))[0].run("Two", dict[str, str], "set.thing")
+
+
+def test_rows_come_from_every_page():
+    pages = [
+        {"nodes": ["a", "b"], "pageInfo": {"hasNextPage": True, "endCursor": "2"}},
+        {"nodes": ["c"], "pageInfo": {"hasNextPage": False}},
+    ]
+    run, _ = graphql(*(WireResponse(200, json={"data": {"things": page}}) for page in pages))
+    assert list(run.rows("One", str, 2)) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("status", [200, 400])
 def test_errors_count_although_there_is_data(status):
     answer: dict[str, Any] = {"data": {"thing": None}, "errors": [{"message": "no", "path": ["thing", 0]}]}

@@ -511,6 +511,22 @@ def test_jiras_library_turns_other_refusals_into_its_own_error(client_for):
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, JIRAError), (401, AuthFailed), (404, NotFound), (409, Conflict), (422, Rejected), (503, Transient)],
+)
+def test_a_library_sees_only_the_refusals_it_is_allowed_and_ours_are_raised_for_others(client_for, status, error):
+    with serving(raw_answer(status, b'{"errorMessages": ["No"]}')) as server:
+        client = client_for(secrets=[CANARY])
+        library = jira_over(client, server.url)
+        library._session.mount("http://", client.requests_adapter(allow=(400,)))
+        with pytest.raises(error) as raised:
+            library.issue("A-1")
+    assert type(raised.value) is error
+    assert CANARY not in str(raised.value)
+    assert len(server.seen) == 1
+
+
 def test_pygithub_sends_and_reads_through_the_client(client_for, github_over):
     with serving(zipped_answer(b'{"login": "ann", "id": 4}')) as server:
         client = client_for()

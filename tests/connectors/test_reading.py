@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Gone, GoneReason, NotFound, Rejected, RemoteTask, TaskPage
-from connectors.reading import Listed, Sight, batches, changed, fetched, marker_in, pages
+from connectors.contract import Gone, GoneReason, NotFound, Rejected, RemoteTask, RemoteUser, TaskPage
+from connectors.reading import Listed, Sight, batches, changed, fetched, marker_in, pages, with_email
 
 START = datetime(2026, 5, 4, tzinfo=UTC)
 
@@ -149,3 +149,15 @@ def test_not_found_proves_a_deletion_only_where_every_place_can_be_seen():
 def test_a_marker_is_found_among_labels_in_any_case():
     assert marker_in(["bug", None, 7, "Scrums-TSK-1"]) == "scrums-tsk-1"
     assert marker_in(["x scrums-tsk-1", ""]) is None
+
+
+def test_only_an_address_of_exactly_one_person_finds_somebody():
+    ann, bob, hidden = (
+        RemoteUser("1", "Ann", "Ann@x.test"),
+        RemoteUser("2", "Bob", "bob@x.test"),
+        RemoteUser("3", "Eve"),
+    )
+    assert with_email([hidden, bob, ann], "ann@X.test") == ann
+    assert with_email([hidden, ann, RemoteUser("4", "Ann", "ann@x.test")], "ann@x.test") is None
+    assert with_email([hidden], "eve@x.test") is None
+    assert with_email([hidden], "") is None

@@ -25,7 +25,7 @@ from connectors.contract import (
 from connectors.credentials import ApiToken, EmailToken, OAuthTokens
 from connectors.response import Response, words_of
 from connectors.words import PriorityWords, as_field
-from connectors.writes import FieldsRefused, Write, differing, drafted, replaced, taken
+from connectors.writes import FieldsRefused, Write, created, differing, drafted, replaced, taken
 
 HELD = RemoteTask(
     "1",
@@ -106,11 +106,11 @@ def both() -> Write:
     return write
 
 
-def refusing(write: Write, *refusals: dict[str, str]) -> tuple[Any, list[dict[str, Any]]]:
+def refusing(*refusals: dict[str, str]) -> tuple[Any, list[dict[str, Any]]]:
     left, sent = list(refusals), []
 
-    def send() -> str:
-        sent.append(dict(write.body))
+    def send(body: dict[str, Any]) -> str:
+        sent.append(dict(body))
         if left:
             raise FieldsRefused("It says no.", left.pop(0))
         return "done"
@@ -120,7 +120,7 @@ def refusing(write: Write, *refusals: dict[str, str]) -> tuple[Any, list[dict[st
 
 def test_a_field_that_is_refused_is_left_out_and_the_rest_is_sent_again():
     write = both()
-    send, sent = refusing(write, {"prio": "Not on the screen."})
+    send, sent = refusing({"prio": "Not on the screen."})
     assert taken(send, write, {"priority": "Put it there."}, {"title"}) == "done"
     assert sent == [{"project": "P", "summary": "T", "prio": 1}, {"project": "P", "summary": "T"}]
     assert write.sent == {"title": "T"}
@@ -130,7 +130,7 @@ def test_a_field_that_is_refused_is_left_out_and_the_rest_is_sent_again():
 def test_a_status_that_is_refused_needs_a_human():
     write = Write()
     write.send("status", "2:done", {"state": 2})
-    send, sent = refusing(write, {"state": "A rule."})
+    send, sent = refusing({"state": "A rule."})
     assert taken(send, write, {}) is None
     assert (len(sent), write.refused) == (1, {"status": Refusal("needs_human", "A rule.")})
 
@@ -140,15 +140,22 @@ def test_a_status_that_is_refused_needs_a_human():
 )
 def test_what_can_not_be_left_out_is_rejected(refused, field):
     write = both()
-    send, sent = refusing(write, refused)
+    send, sent = refusing(refused)
     with pytest.raises(Rejected, match="It says no") as said:
         taken(send, write, {}, {"title"})
     assert (said.value.field, len(sent), write.refused) == (field, 1, {})
 
 
+def test_a_new_item_is_nothing_without_its_title():
+    write = both()
+    assert created(refusing({"prio": "No."})[0], write, {}) == "done"
+    with pytest.raises(Rejected, match="It says no"):
+        created(refusing({"summary": "Long."})[0], write, {})
+
+
 def test_nothing_is_sent_where_nothing_of_ours_is_written():
     write = Write({"project": "P"})
-    send, sent = refusing(write)
+    send, sent = refusing()
     assert (taken(send, write, {}), sent) == (None, [])
 
 
@@ -156,19 +163,27 @@ def test_a_value_no_thing_there_means_is_refused_with_what_there_is():
     config = TaskSyncConfig(projects=[{"external": "home"}], priority_map={"high": "low"})
     words = PriorityWords([("1", "high", Priority.HIGH), ("2", "low", Priority.LOW)], config)
     write = Write()
-    assert write.choose("priority", words, "high", words.values(), "the shop") is None
+    assert write.choose("priority", words, "high", "the shop") is None
     assert write.refused["priority"].code == "no_path"
     for said in ("No priority of the shop means high", "high, low", "priority_map or priority_out"):
         assert said in write.refused["priority"].text
-    chosen = write.choose("priority", words, "low", words.values(), "the shop")
+    chosen = write.choose("priority", words, "low", "the shop", words.values())
     assert chosen is not None
     assert as_field(chosen) == ("low", "1:low")
 
 
 def test_a_write_that_replaced_what_nobody_expected_tells_it():
-    before = {
-        name: RemoteValue(there, there) for name, there in {"title": "Theirs", "status": "S", "priority": "9"}.items()
-    }
-    sent: dict[str, str | None] = {"title": "Ours", "status": "S", "priority": "1"}
-    expected = Expected(1, {"title": "Old", "status": "R", "priority": "9"})
-    assert replaced(before, sent, expected) == {"title": RemoteValue("Theirs", "Theirs")}
+    held = {"title": "Theirs", "status": "S", "priority": "9"}
+    before = replace(HELD, values={name: RemoteValue(there, there) for name, there in held.items()})
+    sent: dict[str, str | None] = {"title": "Ours", "status": "S", "priority": "1", "assignee": "cid"}
+    expected = Expected(1, {"title": "Old", "status": "R", "priority": "9", "assignee": "bob"})
+    theirs = {"title": RemoteValue("Theirs", "Theirs"), "assignee": RemoteValue(None, "ann")}
+    assert replaced(before, sent, expected) == theirs
+
+
+def test_a_value_that_means_it_already_is_left_alone_and_counts_as_sent():
+    write = Write()
+    assert write.keep("priority", Priority.LOW, "lowest:low")
+    assert not write.keep("status", "done", "4:backlog")
+    assert not write.keep("assignee", "bob", None)
+    assert (write.sent, write.body) == ({"priority": "lowest:low"}, {})

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.contract import Context
+from connectors import contract as c
 from connectors.rest import RestClient
 
 
@@ -63,7 +63,7 @@ class Hook(msgspec.Struct):
 class PlankClient(RestClient):
     """Speaks for one token."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: c.Context) -> None:
         token = context.credentials.api_token
         base = context.endpoints["api"].rstrip("/") + "/v2"
         super().__init__(context.http, base, lambda: f"Token {token.get_secret_value()}")

@@ -6,31 +6,39 @@ from functools import cached_property
 
 from pydantic import Field, SecretStr
 
-from connectors.contract import Credentials, Priority, Status, TaskSyncConfig
+from connectors import contract as c
 from connectors.words import FieldWords, Words
 
 LANES = {
-    "ideas": Status.BACKLOG,
-    "doing": Status.IN_PROGRESS,
-    "checking": Status.IN_REVIEW,
-    "shipped": Status.DONE,
-    "dropped": Status.CANCELLED,
+    "ideas": c.Status.BACKLOG,
+    "doing": c.Status.IN_PROGRESS,
+    "checking": c.Status.IN_REVIEW,
+    "shipped": c.Status.DONE,
+    "dropped": c.Status.CANCELLED,
 }
-URGENCIES = {"now": Priority.CRITICAL, "soon": Priority.HIGH, "normal": Priority.MEDIUM, "someday": Priority.LOW}
+URGENCIES = {
+    "now": c.Priority.CRITICAL,
+    "soon": c.Priority.HIGH,
+    "normal": c.Priority.MEDIUM,
+    "someday": c.Priority.LOW,
+}
 
 
-class PlankConfig(TaskSyncConfig):
+class PlankConfig(c.TaskSyncConfig):
     """`projects[].external` is a board's short name. Lanes and urgencies are named as Plank's API has them."""
 
-    @cached_property
-    def lanes(self) -> Words[Status]:
-        """Lanes <-> statuses."""
-        return Words(LANES, Status.BACKLOG, self.status_map, self.status_out)
+    container_form = r"[A-Z]+"
+    container_hint = "a board's short name, such as PL"
 
     @cached_property
-    def urgencies(self) -> Words[Priority]:
+    def lanes(self) -> Words[c.Status]:
+        """Lanes <-> statuses."""
+        return Words(LANES, c.Status.BACKLOG, self.status_map, self.status_out)
+
+    @cached_property
+    def urgencies(self) -> Words[c.Priority]:
         """Urgencies <-> priorities."""
-        return Words(URGENCIES, Priority.MEDIUM, self.priority_map, self.priority_out)
+        return Words(URGENCIES, c.Priority.MEDIUM, self.priority_map, self.priority_out)
 
     @property
     def words(self) -> FieldWords:
@@ -38,7 +46,7 @@ class PlankConfig(TaskSyncConfig):
         return {"status": self.lanes, "priority": self.urgencies}
 
 
-class PlankCredentials(Credentials):
+class PlankCredentials(c.Credentials):
     """A personal token: Plank, Settings, Tokens."""
 
     api_token: SecretStr = Field(min_length=1)

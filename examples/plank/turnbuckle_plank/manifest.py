@@ -1,18 +1,18 @@
 """The facts of Plank."""
 
-from connectors.contract import Category, Manifest, RateFacts, WebhookFacts
+from connectors import contract as c
 from turnbuckle_plank.config import PlankConfig, PlankCredentials
 
-MANIFEST = Manifest(
+MANIFEST = c.Manifest(
     type="plank",
     name="Plank",
-    category=Category.PROJECT_MANAGEMENT,
+    category=c.Category.PROJECT_MANAGEMENT,
     description="Cards on boards",
     config=PlankConfig,
     credentials={"token": PlankCredentials},
     endpoints={"api": "https://api.plank.example"},
-    webhooks=WebhookFacts(headers_kept=("x-plank-delivery", "x-plank-event")),
+    webhooks=c.WebhookFacts(headers_kept=("x-plank-delivery", "x-plank-event")),
     # Plank allows 600 calls a minute; a quarter is left for the account's other programs.
-    rates=RateFacts(per_second=7.5, burst=30),
+    rates=c.RateFacts(per_second=7.5, burst=30),
     refetch_batch=50,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from connectors.contract import Hint, Ignored, RawDelivery, Secrets, Signal, Snapshot, Verified
+from connectors import contract as c
 from connectors.hooks import read
 from connectors.signing import hmac_hex
 from turnbuckle_plank import mapping
@@ -26,17 +26,17 @@ class _Changed(msgspec.Struct):
     card: Card
 
 
-def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
+def verify(delivery: c.RawDelivery, secrets: c.Secrets) -> c.Verified:
     """Check the body's signature. Raises BadSignature."""
     hmac_hex(delivery.body, delivery.headers.get("x-plank-signature"), secrets.get("signing", ()), prefix="sha256=")
-    return Verified(delivery.headers.get("x-plank-delivery"), delivery.headers.get("x-plank-event", "unknown"))
+    return c.Verified(delivery.headers.get("x-plank-delivery"), delivery.headers.get("x-plank-event", "unknown"))
 
 
-def parse(delivery: RawDelivery, config: PlankConfig) -> Sequence[Signal]:
+def parse(delivery: c.RawDelivery, config: PlankConfig) -> Sequence[c.Signal]:
     """The card as it was when the delivery was made; of a deleted one only that it has to be looked at."""
     event = delivery.headers.get("x-plank-event", "")
     if event == "card.deleted":
-        return [Hint(read(delivery, _Deleted, "Plank").card.id)]
+        return [c.Hint(read(delivery, _Deleted, "Plank").card.id)]
     if event in ("card.created", "card.changed"):
-        return [Snapshot(mapping.task(read(delivery, _Changed, "Plank").card, config))]
-    return [Ignored("unsupported", event)]
+        return [c.Snapshot(mapping.task(read(delivery, _Changed, "Plank").card, config))]
+    return [c.Ignored("unsupported", event)]
