@@ -39,22 +39,29 @@ class Reading:
     lane: Lane
 
     def read(self, row: Repository, run_id: str, stop: Callable[[], bool]) -> bool:
-        """Store what is new until the end, or until `stop` says so after a page. Returns whether it came to the end.
+        """Store what is new until the end, or, once `stop` says so, what has been fetched by then. Returns whether it
+        came to the end. It stops nowhere but where it has come further: a reading that takes longer than a turn to find
+        nothing new would never end.
 
         Raises Superseded, LeaseLost and what the connector raises; what was stored before stays, with its cursor.
         """
         source: CodeSource = self.session.connector
         pages = source.code_events(remote(row), row.cursor)
-        cursor = row.cursor
-        for batch in batches(self.rt, pages, lambda page: len(page.events)):
+        cursor, moved, stopped = row.cursor, False, False
+
+        def over() -> bool:
+            nonlocal stopped
+            stopped = stopped or (moved and stop())
+            return stopped
+
+        for batch in batches(self.rt, pages, lambda page: len(page.events), over):
+            moved = batch[-1].cursor != cursor
             if self._says_something(batch, cursor):
                 self._store(row, run_id, batch)
                 cursor = batch[-1].cursor
             else:
                 self.stay()
-            if stop():
-                return False
-        return True
+        return not stopped
 
     def stay(self) -> None:
         """Say that work goes on, when nothing was written for long."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -50,3 +51,23 @@ def test_what_was_fetched_before_a_failure_is_given_first(monkeypatch):
     with pytest.raises(OSError, match="cut"):
         given.extend(batches(AHEAD, failing(), lambda page: 1))
     assert given == [[1, 2]]
+
+
+def test_what_is_on_its_way_when_it_is_to_stop_still_comes_and_no_more_is_asked_for(monkeypatch):
+    monkeypatch.setattr(ahead, "TOGETHER", 0)
+    asked, going, stopped = [], threading.Event(), []
+
+    def pages():
+        for number in range(9):
+            asked.append(number)
+            if number == 1:
+                going.set()
+            yield number
+
+    given = []
+    for batch in batches(AHEAD, pages(), lambda page: ENOUGH, lambda: bool(stopped)):
+        given.append(batch)
+        going.wait(5)  # the next one is being fetched
+        stopped.append(True)
+    assert given == [[0], [1]]
+    assert asked == [0, 1]

@@ -197,6 +197,35 @@ def test_pages_are_fetched_while_others_are_written(with_forge, sqlite_url, forg
     assert run.counts == {"records": 95, "pages": 10, "events_new": 95}
 
 
+def test_a_history_whose_end_takes_longer_to_find_than_a_turn_ends_all_the_same(rt, forge, team, clock):
+    forge.repo("r1", events=20)
+    following = Following(rt, forge, team)
+    following.poll()
+    forge.before_page = lambda: clock.advance(seconds=11)
+    for _ in range(3):  # a page each, and the look that finds nothing more
+        backfill(rt, following.id)
+    assert following.repository("r1").state == "live"
+    following.assert_complete()
+
+
+def test_no_page_is_asked_for_twice_because_a_turn_was_over(with_forge, sqlite_url, forge, clock):
+    rt = with_forge(sqlite_url, pages_ahead=1)
+    forge.repo("r1", events=195)
+    following = Following(rt, forge, make_tenant(rt))
+    following.poll()
+    forge.before_page = lambda: clock.advance(seconds=11)
+    turns = 0
+    while following.repository("r1").state == "backfilling" and turns < 50:
+        backfill(rt, following.id)
+        turns += 1
+    assert turns > 1
+    following.assert_complete()
+    [run] = following.runs("backfill")
+    assert run.counts["records"] == 195
+    # One more for a turn that began at the end.
+    assert forge.calls.count("page") <= 20 + 1
+
+
 # --- failures -----------------------------------------------------------------------------------------
 
 
