@@ -20,6 +20,7 @@ TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "linear": "sandbox.linear:LinearSandbox",
     "slack": "sandbox.slack:SlackSandbox",
     "datadog": "sandbox.datadog:DatadogSandbox",
+    "sonarcloud": "sandbox.sonarcloud:SonarCloudSandbox",
 }
 
 
