@@ -32,6 +32,7 @@ BUILT_IN = {  # one line a vendor
     "jira": "connectors.jira:JiraConnector",
     "azure_devops": "connectors.azure_devops:AzureDevOpsConnector",
     "linear": "connectors.linear:LinearConnector",
+    "sonarcloud": "connectors.sonarcloud:SonarCloudConnector",
     "slack": "connectors.slack:SlackConnector",
 }
 
