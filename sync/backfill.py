@@ -3,7 +3,9 @@
 Each is a run of its own (`kind` backfill), which carries on from the repository's cursor however often a worker dies
 over it. One worker at a time reads an integration's, a slice of time each turn: the vendor's budget is the limit, not
 the number of workers. The histories take turns, so that a short one need not wait for a long one. Meanwhile webhooks
-of the same repositories are heard, and the others are polled.
+of the same repositories are heard, and the others are polled. A repository in its backfill is not: it has one cursor,
+which only its connector can read, and a poll beside it would spend of the same budget for what the backfill comes to
+anyway. What happened since it was connected is news whenever that is.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ comes back carries on where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from connectors.contract import CodeSource, CodeSyncConfig, Config, RemoteReposi
 from core import ids
 from core.models import Integration, Repository, SyncRun
 from sync.code import LEFT_OUT, repository_key
+from sync.doubles import read_by_others
 from sync.failures import FAILED_AFTER
 from sync.health import Cause, Trouble, clear_causes, raise_cause
 from sync.leases import Lease
@@ -64,20 +65,33 @@ def settle(
     words = words_of(session.config)
     rows = {row.external_id: row for row in _rows(db, integration.id)}
     began = now + session.clock_offset()
-    new = [one for one in listed if one.external_id not in rows]
+    theirs = _theirs(db, integration, rows, listed)
+    ours = [one for one in listed if one.external_id not in theirs]
+    new = [one for one in ours if one.external_id not in rows]
     made = _new_rows(db, integration.id, new, words, began, now)
-    for one in listed:
+    for one in ours:
         if one.external_id in rows:
             _listed(rows[one.external_id], one, words, began, now)
-    there = {one.external_id for one in listed}
+    there = {one.external_id for one in ours}
     for row in rows.values():
-        if row.external_id not in there:
+        if row.external_id in theirs:
+            _set(row, now, {"state": LEFT_OUT})
+        elif row.external_id not in there:
             _not_listed(row, words, now)
     db.flush()
     everything = [*rows.values(), *made]
     _open_backfills(db, integration, everything, now)
-    _tell_missing(db, integration, words, everything, now)
+    doubles = {one.name: theirs[one.external_id] for one in listed if one.external_id in theirs}
+    _tell_missing(db, integration, words, everything, doubles, now)
     return Listed(len(there), len(made))
+
+
+def _theirs(
+    db: DbSession, integration: Integration, rows: Mapping[str, Repository], listed: Sequence[RemoteRepository]
+) -> Mapping[str, Integration]:
+    """Those that are not read here (any more, or yet), and by another integration: they are left to it."""
+    unread = [one for one in listed if one.external_id not in rows or rows[one.external_id].state not in READ]
+    return read_by_others(db, integration, unread, READ)
 
 
 def words_of(config: Config) -> tuple[str, ...]:
@@ -244,17 +258,33 @@ def leave_out_all(db: DbSession, integration_id: str, now: datetime) -> None:
 
 
 def _tell_missing(
-    db: DbSession, integration: Integration, words: Sequence[str], rows: Sequence[Repository], now: datetime
+    db: DbSession,
+    integration: Integration,
+    words: Sequence[str],
+    rows: Sequence[Repository],
+    doubles: Mapping[str, Integration],
+    now: datetime,
 ) -> None:
-    """Repositories that are wanted and not there are a cause of their own."""
+    """Repositories that are wanted and not there, or not to be had twice, are a cause of their own."""
     gone = sorted(row.name for row in rows if row.state == GONE)
-    met = {row.named for row in rows}
+    met = {row.named for row in rows} | {word_for(words, name) for name in doubles}
     never = [word for word in words if word not in met]
-    told = [text for text in (_gone_text(gone), _never_text(never)) if text]
+    missing = [text for text in (_gone_text(gone), _never_text(never)) if text]
+    told = [*missing, *_double_texts(doubles)]
     if not told:
         clear_causes(db, integration, (Cause.REPOSITORIES,), now)
         return
-    raise_cause(db, integration, Cause.REPOSITORIES, Trouble("repositories_missing", " ".join(told)), now)
+    code = "repositories_missing" if missing else "repositories_double"
+    raise_cause(db, integration, Cause.REPOSITORIES, Trouble(code, " ".join(told)), now)
+
+
+def _double_texts(doubles: Mapping[str, Integration]) -> Iterator[str]:
+    for other in {other.id: other for other in doubles.values()}.values():
+        names = sorted(name for name, by in doubles.items() if by.id == other.id)
+        yield (
+            f"{other.id} ({other.name}) reads {some(names)} already, and what happens there would count twice: take it "
+            "out of config.repositories of one of the two."
+        )
 
 
 def _gone_text(names: Collection[str]) -> str:

@@ -23,16 +23,16 @@ def run(*arguments: str) -> Result:
 
 
 def test_each_rule_is_a_line_and_the_tier_is_said() -> None:
-    result = run("check", "github")
+    result = run("check", "slack")
     assert result.exit_code == 1
     assert all(rule.id in result.stdout for rule in RULES)
-    assert "github: not even bronze" in result.stderr
+    assert "slack: not even bronze" in result.stderr
     assert "not checked (there is no fake vendor" in result.stdout
 
 
 def test_scripts_get_json() -> None:
-    report = json.loads(run("check", "github", "--json").stdout)
-    assert (report["connector"], report["tier"]) == ("github", None)
+    report = json.loads(run("check", "slack", "--json").stdout)
+    assert (report["connector"], report["tier"]) == ("slack", None)
     assert {rule["rule"] for rule in report["rules"]} == {rule.id for rule in RULES}
 
 

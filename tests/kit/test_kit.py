@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 class Mute:
     """A connector that can be connected, and nothing else."""
 
-    manifest = replace(GitHubConnector.manifest, webhooks=None)
+    manifest = replace(GitHubConnector.manifest, type="mute", webhooks=None)
 
     def __init__(self, context: Context) -> None:
         pass

@@ -11,10 +11,11 @@ from connectors.contract import (
     TaskSyncConfig,
     Transient,
 )
-from core.models import Event, Integration, SyncRun
+from core.models import Event, Integration, Repository, SyncRun
 from sync import integrations
 from sync.repositories import wants_more
 from sync.runtime import Lane
+from tests.sync.conftest import make_tenant
 from tests.sync.forge import Following, rung
 
 # --- repositories come and go -------------------------------------------------------------------------
@@ -195,6 +196,55 @@ def test_a_repository_configured_while_a_pull_reads_another_is_looked_for_at_onc
     assert (Lane.PULL, following.id) in rung(rt)
     following.follow()
     following.assert_complete()
+
+
+def test_a_repository_that_another_integration_reads_is_left_to_it_until_it_lets_go(any_rt, forge):
+    """The configs differ in what only the connector understands, so they alone do not tell."""
+    team = make_tenant(any_rt)
+    forge.repo("r1", "apex/a", events=3)
+    first = Following(any_rt, forge, team)
+    first.follow()
+    forge.repo("r2", "apex/b", events=2)
+    second = Following(any_rt, forge, team, repositories=["a", "b"], deployments_from="runs")
+    second.follow()
+    assert sorted(event.data["repository"]["external_id"] for event in second.events()) == ["r1"] * 3 + ["r2"] * 2
+    found = second.integration()
+    assert (found.sync_status, found.sync_code) == ("degraded", "repositories_double")
+    assert found.sync_text.startswith(f"{first.id} (Forge) reads apex/a already, and what happens there would count ")
+    assert first.poll().status == "success"
+    assert first.integration().sync_text.startswith(f"{second.id} (Forge) reads apex/b already")
+    first.configure(repositories=["b"])
+    assert first.poll().status == "success"
+    assert [row.state for row in first.rows(Repository, Repository.integration_id == first.id)] == ["left_out"]
+    second.follow()
+    assert second.integration().sync_status == "healthy"
+    assert [row.name for row in first.rows(Repository, Repository.integration_id == second.id)] == ["apex/b", "apex/a"]
+    assert first.poll().status == "success"
+    first.configure(repositories=[])
+    first.poll()
+    assert first.integration().sync_text.startswith(f"{second.id} (Forge) reads apex/a, apex/b already"), (
+        "not: it is gone"
+    )
+
+
+def test_two_servers_of_a_vendor_may_give_one_id_to_two_repositories(rt, forge, team):
+    forge.repo("r1", events=2)
+    first = Following(rt, forge, team)
+    first.follow()
+    with rt.db.write() as session:
+        session.get_one(Repository, first.repository("r1").id).url = "https://forge.elsewhere.test/apex/r1"
+    second = Following(rt, forge, team, deployments_from="runs")
+    second.follow()
+    assert len(second.events()) == 4
+
+
+def test_two_workspaces_read_one_repository_each_for_itself(rt, forge, team):
+    forge.repo("r1", events=2)
+    for tenant in (team, make_tenant(rt)):
+        following = Following(rt, forge, tenant)
+        following.follow()
+        assert following.integration().sync_status == "healthy"
+        assert len(following.rows(Event, Event.key.is_not(None), Event.actor == following.id)) == 2
 
 
 # --- what is asked for --------------------------------------------------------------------------------
