@@ -26,11 +26,13 @@ BUILT_IN = {  # one line a vendor
     "azure_boards": "connectors.azure_boards:AzureBoardsConnector",
     "bitbucket": "connectors.bitbucket:BitbucketConnector",
     "clickup": "connectors.clickup:ClickUpConnector",
+    "datadog": "connectors.datadog:DatadogConnector",
     "github": "connectors.github:GitHubConnector",
     "gitlab": "connectors.gitlab:GitLabConnector",
     "jira": "connectors.jira:JiraConnector",
     "azure_devops": "connectors.azure_devops:AzureDevOpsConnector",
     "linear": "connectors.linear:LinearConnector",
+    "sonarcloud": "connectors.sonarcloud:SonarCloudConnector",
     "slack": "connectors.slack:SlackConnector",
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sandbox.jira import JiraSandbox
 from sandbox.server import DEFAULT_HOST, serve_forever
 from sandbox.switches import Switches
-from sandbox.vendor import API_TOKEN, CLIENT_ID, CLIENT_SECRET, TrackerSandbox
+from sandbox.vendor import CLIENT_ID, CLIENT_SECRET, TrackerSandbox
 
 TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "azure_boards": "sandbox.azure_boards:AzureBoardsSandbox",
@@ -19,6 +19,8 @@ TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "gitlab": "sandbox.gitlab:GitLabSandbox",
     "linear": "sandbox.linear:LinearSandbox",
     "slack": "sandbox.slack:SlackSandbox",
+    "datadog": "sandbox.datadog:DatadogSandbox",
+    "sonarcloud": "sandbox.sonarcloud:SonarCloudSandbox",
 }
 
 
@@ -37,7 +39,7 @@ def _arguments() -> argparse.Namespace:
         tracker.set_defaults(run=_run_own, sandbox=where)
     own = vendors.add_parser("of", help="a fake vendor of your own, on the kit")
     own.add_argument("sandbox", metavar="MODULE:CLASS", help="a subclass of sandbox.vendor.TrackerSandbox")
-    _common(own, port=8810)
+    _common(own, port=8820)
     own.add_argument("--plant", type=int, default=25, help="items to start with")
     own.set_defaults(run=_run_own)
     return parser.parse_args()
@@ -76,7 +78,7 @@ def _run_jira(given: argparse.Namespace) -> None:
 def _run_own(given: argparse.Namespace) -> None:
     sandbox = _class(given.sandbox)(seed=given.seed, webhook_time_scale=given.webhook_time_scale, record=given.record)
     sandbox.plant(given.plant)
-    _serve(sandbox, given, {"API token": API_TOKEN})
+    _serve(sandbox, given, sandbox.ways_in())
 
 
 def _class(name: str) -> type[TrackerSandbox]:

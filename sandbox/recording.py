@@ -16,7 +16,9 @@ _SECRET_HEADERS = frozenset(
 )
 _SECRET_VALUES = re.compile(
     r'("(?:access_token|refresh_token|token|client_secret|code|code_verifier|secret)"\s*:\s*)"[^"]*"'
+    r'|("value"\s*:\s*)"[^"]*"(?=\s*,\s*"is_secret"\s*:\s*true)'
 )
+_SECRET_FIELD = re.compile(r"((?:^|&)secret=)[^&]*")
 # Not part of any vendor's API: our control endpoint, and pages meant for a person's browser.
 _UNRECORDED = ("/_control", "/authorize", "/oauth/authorize", "/browse")
 
@@ -81,4 +83,5 @@ def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _text(body: bytes) -> str:
-    return _SECRET_VALUES.sub(r'\1"***"', body.decode("utf-8", "replace"))
+    starred = _SECRET_VALUES.sub(r'\1\2"***"', body.decode("utf-8", "replace"))
+    return _SECRET_FIELD.sub(r"\1***", starred)

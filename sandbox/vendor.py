@@ -265,6 +265,10 @@ class TrackerSandbox(Sandbox):
         """Somebody in front of the vendor's user interface, by id, email or name. Raises VendorError."""
         return Person(self.tracker, who)
 
+    def ways_in(self) -> dict[str, str]:
+        """What an operator has to know to get in: name -> value."""
+        return {"API token": API_TOKEN}
+
     def plant(self, count: int, container: str | None = None) -> list[Item]:
         """Put ready-made items in place, without webhooks; into the first container if none is named."""
         with self.tracker.lock:

@@ -39,6 +39,9 @@ from sync.repositories import read_anew
 COLUMNS = {"assignee": "assignee_id"}
 """Field -> its column, where the two differ."""
 
+SUBJECTS = ("task_source", "code_source", "alert_source", "measure_source")
+"""Capabilities that say what a connector reads."""
+
 TURN = 60
 """Seconds between two turns of the backfill lane when it has to wait."""
 
@@ -106,14 +109,16 @@ class EngineBench(Looking):
 
     def subjects(self) -> tuple[str, ...]:
         """What the connector reads."""
-        return tuple(name for name in ("task_source", "code_source") if name in capabilities(self.connector))
+        return tuple(name for name in SUBJECTS if name in capabilities(self.connector))
 
     def stir(self, subject: str, text: str) -> None:
-        """An item gets a title, or a change is opened."""
+        """An item gets a title, a change is opened, or something is wrong or measured."""
         if subject == "code_source":
             self.code.do("open")
-        else:
+        elif subject == "task_source":
             self.vendor.edit(0, "title", text)
+        else:
+            self.vendor.create(text, 0)
 
     # --- people here ---
 

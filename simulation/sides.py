@@ -1,7 +1,7 @@
 """Which fake vendors there are: the built-in ones, and those of plugins found by their entry points.
 
-Those with items can be simulated. Those with code alone are only judged by the conformance kit: what they tell are
-facts, which nobody edits at both ends.
+Those with items can be simulated. Those with code, alerts or measures alone are only judged by the conformance kit:
+what they tell are facts, which nobody edits at both ends.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ CODE_SIDES = {  # one line a vendor
     "bitbucket": "simulation.bitbucketside:BitbucketSide",
 }
 
+MONITOR_SIDES = {  # one line a vendor
+    "datadog": "simulation.datadogside:DatadogSide",
+    "sonarcloud": "simulation.sonarcloudside:SonarCloudSide",
+}
+
 ENTRY_POINTS = "turnbuckle.sandboxes"
 """A plugin's name -> a `(clock, machine) -> SimulatedVendor`: a subclass of `SandboxSide`, or of `CodeSide`."""
 
@@ -41,7 +46,7 @@ def names() -> list[str]:
 
 def side(name: str) -> MakeVendor:
     """The factory of a vendor's side. Raises UnknownSide, and what a plugin raises when it is imported."""
-    built_in = {**SIDES, **CODE_SIDES}
+    built_in = {**SIDES, **CODE_SIDES, **MONITOR_SIDES}
     if name in built_in:
         return _loaded(EntryPoint(name, built_in[name], ENTRY_POINTS))
     for point in _plugins():

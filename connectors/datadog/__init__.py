@@ -1,1 +1,5 @@
-"""Datadog: so far only its webhook scheme."""
+"""Datadog: see README.md for what this connector does."""
+
+from connectors.datadog.connector import DatadogConnector
+
+__all__ = ["DatadogConnector"]

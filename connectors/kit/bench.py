@@ -172,11 +172,12 @@ class Bench(Protocol):
     # --- whatever the connector is about ---
 
     def subjects(self) -> tuple[str, ...]:
-        """`task_source`, `code_source` or both: what the connector reads."""
+        """What the connector reads: of `task_source`, `code_source`, `alert_source`, `measure_source` those it has."""
         ...
 
     def stir(self, subject: str, text: str) -> None:
-        """Something happens there of which a webhook tells: an item has this title, or a change with it is opened."""
+        """Something happens there of which a webhook tells: an item has this title, a change is opened, something is
+        wrong, or was measured."""
         ...
 
     def kept(self) -> object:

@@ -1,1 +1,5 @@
-"""SonarCloud: so far only its webhook scheme."""
+"""SonarCloud: see README.md for what this connector does."""
+
+from connectors.sonarcloud.connector import SonarCloudConnector
+
+__all__ = ["SonarCloudConnector"]

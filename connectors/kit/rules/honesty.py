@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from connectors.contract import CAPABILITIES, capabilities
 from connectors.kit.bench import Bench, Moment
@@ -91,6 +92,21 @@ def _reads_its_log(bench: Bench) -> None:
     bench.tick()
 
 
+def _reads_alerts(bench: Bench) -> None:
+    bench.stir("alert_source", "Wrong on the tour")
+    source: Any = bench.instance()
+    refs = [alert.ref for batch in source.alerts() for alert in batch]
+    source.fetch_alerts(refs)
+
+
+def _reads_measures(bench: Bench) -> None:
+    bench.stir("measure_source", "Measured on the tour")
+    source: Any = bench.instance()
+    subjects = {one.series.subject for page in source.measures(None) for one in page.measured}
+    for _ in source.measure(sorted(subjects)):
+        pass
+
+
 def _routes(bench: Bench) -> None:
     """See _NOT_TOURED."""
 
@@ -99,6 +115,8 @@ _TOUR = {
     "vocabulary": _tells_its_words,
     "task_source": _reads,
     "code_source": _reads_code,
+    "alert_source": _reads_alerts,
+    "measure_source": _reads_measures,
     "task_sink": _writes,
     "users": _finds_people,
     "webhooks": _hears,
