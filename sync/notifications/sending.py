@@ -1,0 +1,296 @@
+"""Saying what an integration's channels are owed: message by message, each claimed, said and settled.
+
+*Claim* (a transaction): the first message of a channel, if it is due. Its attempt is counted and its time noted before
+the call, so that whoever finds it after a crash knows that it may have been said. *Say*: no transaction is open.
+*Settle* (a transaction): what came of it, if nobody else has it in hand by now.
+
+A channel's messages wait for the first of them, and for nothing else: a channel that is limited, or whose first message
+has to be tried again, holds up no other. An account that is limited holds up all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session as DbSession
+
+from connectors.contract import AuthFailed, ConnectorError, Notifier, RateLimited, Transient
+from core.errors import PlatformError
+from core.models import Integration, NotificationMessage
+from core.vault import VaultError
+from sync.failures import FAILED_AFTER, MAX_ATTEMPTS, Fault, backoff, spread
+from sync.health import may_work
+from sync.leases import Lease, LeaseLost, hold
+from sync.notifications import channels, outbox, policy, threads
+from sync.notifications.policy import LOST, Unclear, Verdict
+from sync.notifications.saying import Said, Saying
+from sync.notifications.threads import Thread
+from sync.notifications.words import notification
+from sync.runtime import Lane, Runtime
+from sync.sessions import Session, with_refresh
+
+log = structlog.get_logger()
+
+TURN = timedelta(seconds=20)
+"""How long one call of `send_due` goes on: then others who wait for a worker have their turn."""
+
+MOST_ROUNDS = 100
+"""Also of a turn: a clock that stands still must not make it endless."""
+
+MOST_CHANNELS = 100
+"""Channels served in one round; those that were due first come first."""
+
+NO_SESSION = timedelta(seconds=30)
+"""How long the lane waits when not even a session could be opened: as long as a failed renewal is left alone."""
+
+
+@dataclass
+class _Stop(Exception):
+    """Nothing can be said through this account for now."""
+
+    error: ConnectorError
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One message in hand, as it was when it was claimed: its `attempts`-th attempt of all. `since` is when one began
+    of which nobody knows whether it reached anyone."""
+
+    row: NotificationMessage
+    attempts: int
+    tries: int
+    since: datetime | None
+    thread: Thread | None
+
+
+def send_due(rt: Runtime, integration_id: str) -> None:
+    """Say what is due in the integration's channels, for one turn. If there is more, the lane is rung again."""
+    with hold(rt, f"messages:{integration_id}") as lease:
+        if lease is None:
+            return
+        more = _worked(rt, integration_id, lease)
+    if more:
+        rt.ring(Lane.MESSAGES, integration_id)
+
+
+def _worked(rt: Runtime, integration_id: str, lease: Lease) -> bool:
+    try:
+        return with_refresh(rt, integration_id, Lane.MESSAGES, lambda session: _turn(rt, lease, session))
+    except LeaseLost:
+        log.warning("messages.lease_lost", integration_id=integration_id)
+    except _Stop as stop:
+        log.warning("messages.paused", integration_id=integration_id, code=stop.error.code, text=stop.error.text)
+    except AuthFailed as error:
+        log.warning("messages.auth_failed", integration_id=integration_id, text=error.text)
+    except DBAPIError:
+        raise  # nothing was claimed, or what was is found again
+    except (ConnectorError, PlatformError, VaultError) as error:
+        _wait(rt, integration_id, error)
+    except Exception as error:  # a connector that can't even be made
+        log.exception("messages.fault", integration_id=integration_id)
+        _wait(rt, integration_id, Fault(error))
+    return False
+
+
+def _wait(rt: Runtime, integration_id: str, error: ConnectorError | PlatformError | VaultError) -> None:
+    """There was no session to work in: nothing was claimed, so the lane itself waits, or every tick would try again."""
+    now = rt.clock()
+    asked = error.until if isinstance(error, RateLimited) else error.retry_at if isinstance(error, Transient) else None
+    with rt.db.write() as db:
+        _close_lane(db, integration_id, max(asked or now, now + NO_SESSION))
+    log.warning("messages.no_session", integration_id=integration_id, text=str(error))
+
+
+def _close_lane(db: DbSession, integration_id: str, until: datetime) -> None:
+    """Nothing is claimed before the time has come."""
+    db.execute(update(Integration).where(Integration.id == integration_id).values(next_messages_at=until))
+
+
+def _turn(rt: Runtime, lease: Lease, session: Session) -> bool:
+    """Whether there may be more to say. Raises _Stop, AuthFailed, LeaseLost."""
+    if not isinstance(session.connector, Notifier) or "notifier" in session.config.without():
+        _say_nothing(rt, lease, session.integration.id)
+        return False
+    sender, end = _Sender(rt, lease, session), rt.clock() + TURN
+    for _ in range(MOST_ROUNDS):
+        due = sender.due()
+        for message_id in due:
+            sender.say(message_id)
+        if not due:
+            return False
+        if rt.clock() >= end:
+            break
+    return True
+
+
+def _say_nothing(rt: Runtime, lease: Lease, integration_id: str) -> None:
+    """Its config makes no use of its notifier any more."""
+    with rt.db.write() as db:
+        lease.guard(db)
+        text = f"{integration_id} is not configured to say anything any more."
+        outbox.drop_all(db, "no_notifier", text, rt.clock(), NotificationMessage.integration_id == integration_id)
+
+
+@dataclass
+class _Sender:
+    """One holder of an integration's messages lane."""
+
+    rt: Runtime
+    lease: Lease
+    session: Session
+
+    @property
+    def id(self) -> str:
+        """The integration's."""
+        return self.session.integration.id
+
+    def due(self) -> list[str]:
+        """The next message of each channel that is due."""
+        now = self.rt.clock()
+        with self.rt.db.read() as db:
+            if not may_work(db, self.id, Integration.next_messages_at, now):
+                return []
+            return list(db.scalars(outbox.next_in_each_channel(self.id, now, MOST_CHANNELS)))
+
+    def say(self, message_id: str) -> None:
+        """Say one message, and write down what came of it."""
+        claimed = self._claim(message_id)
+        if claimed is None:
+            return
+        saying = _saying(self.session.connector, claimed)
+        self.lease.check()
+        try:
+            said = saying.run()
+        except (LeaseLost, DBAPIError):
+            raise
+        except ConnectorError as error:
+            self._failed(claimed, saying, error)
+        except Exception as error:
+            log.exception("messages.fault", integration_id=self.id, notification_id=message_id)
+            self._failed(claimed, saying, Fault(error))
+        else:
+            self._settle(claimed, said)
+
+    # --- claim --------------------------------------------------------------------------------------
+
+    def _claim(self, message_id: str) -> Claimed | None:
+        """The message, its attempt counted; None if it is not due any more, or was tried often enough."""
+        now, message = self.rt.clock(), NotificationMessage
+        with self.rt.db.write() as db:
+            self.lease.guard(db)
+            mine = (message.id == message_id, message.state == "pending", message.next_attempt_at <= now)
+            row = db.scalar(select(message).where(*mine).with_for_update())
+            if row is None or not may_work(db, self.id, Integration.next_messages_at, now):
+                return None
+            if row.tries >= MAX_ATTEMPTS:  # whoever tried it died each time
+                _end(row, "unknown", Unclear.code, LOST, now)
+                return None
+            since = row.called_at
+            row.attempts, row.tries = row.attempts + 1, row.tries + 1
+            row.called_at = since or now
+            row.next_attempt_at = now + spread(backoff(row.tries), row.id)
+            return Claimed(row, row.attempts, row.tries, since, threads.find(db, row))
+
+    # --- settle -------------------------------------------------------------------------------------
+
+    def _settle(self, claimed: Claimed, said: Said) -> None:
+        now = self.rt.clock()
+        with self.rt.db.write() as db:
+            self.lease.guard(db)
+            row = _mine(db, claimed)
+            if row is not None:
+                _end(row, "sent", None, None, now)
+                row.called_at = None
+                row.message_channel, row.message_id = said.ref.channel, said.ref.id
+            threads.bind(db, claimed.row, said.root, now)
+            channels.mark_working(db, db.get_one(Integration, self.id), claimed.row.channel, now)
+        log.debug("messages.said", integration_id=self.id, notification_id=claimed.row.id)
+
+    def _failed(self, claimed: Claimed, saying: Saying, error: ConnectorError) -> None:
+        """Write down what follows. Raises what concerns more than this message."""
+        now = self.rt.clock()
+        if isinstance(error, AuthFailed):
+            self._write(claimed, Verdict("pending", now, counted=False), saying, error)
+            raise error
+        verdict = policy.judge(
+            error,
+            claimed.row.id,
+            saying.notification.kind,
+            claimed.tries,
+            now,
+            said=saying.maybe_said,
+            find=saying.reach.find,
+        )
+        self._write(claimed, verdict, saying, error)
+        if isinstance(error, RateLimited) and error.scope == "account":
+            with self.rt.db.write() as db:
+                self.lease.guard(db)
+                _close_lane(db, self.id, verdict.at)
+            raise _Stop(error)
+
+    def _write(self, claimed: Claimed, verdict: Verdict, saying: Saying, error: ConnectorError) -> None:
+        now = self.rt.clock()
+        with self.rt.db.write() as db:
+            self.lease.guard(db)
+            row = _mine(db, claimed)
+            if row is not None:
+                _write_failure(row, verdict, saying, error, now)
+            if policy.is_about_the_channel(error):
+                self._give_up_channel(db, claimed.row.channel, error, now)
+            elif verdict.passing and claimed.tries >= FAILED_AFTER:
+                channels.mark_down(db, db.get_one(Integration, self.id), error, now)
+        log.warning(
+            "messages.failed",
+            integration_id=self.id,
+            notification_id=claimed.row.id,
+            code=error.code,
+            text=error.text,
+            state=verdict.state,
+        )
+
+    def _give_up_channel(self, db: DbSession, channel: str, error: ConnectorError, now: datetime) -> None:
+        """All that waits for it would meet the same, one call each."""
+        db.flush()
+        message = NotificationMessage
+        waiting = (message.integration_id == self.id, message.channel == channel, message.state == "pending")
+        outbox.drop_all(db, error.code, error.text, now, *waiting)
+        channels.mark_broken(db, db.get_one(Integration, self.id), channel, error, now)
+
+
+def _saying(notifier: Notifier, claimed: Claimed) -> Saying:
+    row, thread = claimed.row, claimed.thread
+    told = notification(row.id, row.kind, row.severity, row.title, row.body, row.event_at)
+    if thread is None:
+        return Saying(notifier, told, row.channel, since=claimed.since)
+    return Saying(notifier, told, row.channel, thread.root, row.id > thread.last, claimed.since)
+
+
+def _mine(db: DbSession, claimed: Claimed) -> NotificationMessage | None:
+    """The message's row, if nobody has taken it over since it was claimed."""
+    message = NotificationMessage
+    mine = (message.id == claimed.row.id, message.state == "pending", message.attempts == claimed.attempts)
+    return db.scalar(select(message).where(*mine).with_for_update())
+
+
+def _write_failure(
+    row: NotificationMessage, verdict: Verdict, saying: Saying, error: ConnectorError, now: datetime
+) -> None:
+    row.called_at = row.called_at if saying.maybe_said else None
+    if verdict.state == "pending":
+        row.next_attempt_at = verdict.at
+        row.tries -= not verdict.counted
+        row.error_code, row.error_text = error.code, error.text
+        return
+    if verdict.state == "failed":
+        _end(row, "failed", error.code, error.text, now)
+        return
+    text = error.text if isinstance(error, Unclear) else f"{LOST} What went wrong: {error.text}"
+    _end(row, "unknown", Unclear.code, text, now)
+
+
+def _end(row: NotificationMessage, state: str, code: str | None, text: str | None, now: datetime) -> None:
+    row.state, row.error_code, row.error_text, row.finished_at = state, code, text, now
