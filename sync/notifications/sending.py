@@ -2,7 +2,7 @@
 
 *Claim* (a transaction): the first message of a channel, if it is due. Its attempt is counted and its time noted before
 the call, so that whoever finds it after a crash knows that it may have been said. *Say*: no transaction is open.
-*Settle* (a transaction): what came of it, if nobody else has it in hand by now.
+*Settle* (a transaction): what came of it, if the lane is still ours.
 
 A channel's messages wait for the first of them, and for nothing else: a channel that is limited, or whose first message
 has to be tried again, holds up no other. An account that is limited holds up all of them.
@@ -57,11 +57,10 @@ class _Stop(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One message in hand, as it was when it was claimed: its `attempts`-th attempt of all. `since` is when one began
-    of which nobody knows whether it reached anyone."""
+    """One message in hand, as it was when it was claimed: its `tries`-th attempt. `since` is when one began of which
+    nobody knows whether it reached anyone."""
 
     row: NotificationMessage
-    attempts: int
     tries: int
     since: datetime | None
     thread: Thread | None
@@ -193,7 +192,7 @@ class _Sender:
             row.attempts, row.tries = row.attempts + 1, row.tries + 1
             row.called_at = since or now
             row.next_attempt_at = now + spread(backoff(row.tries), row.id)
-            return Claimed(row, row.attempts, row.tries, since, threads.find(db, row))
+            return Claimed(row, row.tries, since, threads.find(db, row))
 
     # --- settle -------------------------------------------------------------------------------------
 
@@ -270,10 +269,10 @@ def _saying(notifier: Notifier, claimed: Claimed) -> Saying:
 
 
 def _mine(db: DbSession, claimed: Claimed) -> NotificationMessage | None:
-    """The message's row, if nobody has taken it over since it was claimed."""
+    """The message's row, if it is still to be said: its route may have been disabled meanwhile. That no other worker
+    has it in hand is the lease's to say."""
     message = NotificationMessage
-    mine = (message.id == claimed.row.id, message.state == "pending", message.attempts == claimed.attempts)
-    return db.scalar(select(message).where(*mine).with_for_update())
+    return db.scalar(select(message).where(message.id == claimed.row.id, message.state == "pending").with_for_update())
 
 
 def _write_failure(
