@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, Subquery, func, literal_column, or_, select, update
+from sqlalchemy.orm import Session
 
 from core import stream
 from core.models import Integration, NotificationMessage, NotificationRoute
@@ -15,34 +15,23 @@ from sync.notifications.policy import STALE
 
 TOO_OLD = "It could not be said for a day, and is no news any more."
 
+IS_PENDING = NotificationMessage.state == literal_column("'pending'")
+"""Spelt out, as SQLite takes the index of what is pending only for a condition whose value it can read."""
+
 UNSAID = ("pending", "gathering")
 """States of what may still be said."""
 
 
-def is_first() -> ColumnElement[bool]:
-    """Nothing is before it in its channel: one message comes after the other, so only the first is ever due."""
-    message, before = NotificationMessage, aliased(NotificationMessage)
-    earlier = exists(
-        select(before.id).where(
-            before.integration_id == message.integration_id,
-            before.channel == message.channel,
-            before.state == "pending",
-            before.id < message.id,
-        )
-    )
-    return ~earlier
-
-
 def due_now(now: datetime) -> Select[Any]:
     """Integrations through which something can be said now."""
+    first = _first_in_each_channel()
     message = NotificationMessage
     return (
         select(message.integration_id)
+        .join(first, first.c.id == message.id)
         .join(Integration, Integration.id == message.integration_id)
         .where(
-            message.state == "pending",
             message.next_attempt_at <= now,
-            is_first(),
             Integration.status == "active",
             or_(Integration.next_messages_at.is_(None), Integration.next_messages_at <= now),
         )
@@ -50,20 +39,30 @@ def due_now(now: datetime) -> Select[Any]:
     )
 
 
-def next_in_each_channel(integration_id: str, now: datetime, most: int) -> Select[Any]:
-    """The ids of the messages that are due in the integration's channels, one each, the longest due first."""
+def channels_due(integration_id: str, now: datetime) -> Select[Any]:
+    """The integration's channels in which something can be said now, the longest due first."""
+    first = _first_in_each_channel(NotificationMessage.integration_id == integration_id)
     message = NotificationMessage
     return (
-        select(message.id)
-        .where(
-            message.integration_id == integration_id,
-            message.state == "pending",
-            message.next_attempt_at <= now,
-            is_first(),
-        )
+        select(message.channel)
+        .join(first, first.c.id == message.id)
+        .where(message.next_attempt_at <= now)
         .order_by(message.next_attempt_at, message.id)
-        .limit(most)
     )
+
+
+def first_in(integration_id: str, channel: str) -> Select[NotificationMessage]:
+    """What has to be said before anything else in the channel."""
+    message = NotificationMessage
+    mine = (message.integration_id == integration_id, message.channel == channel)
+    return select(message).where(*mine, IS_PENDING).order_by(message.id).limit(1)
+
+
+def _first_in_each_channel(*which: ColumnElement[bool]) -> Subquery:
+    """One message comes after the other, so only the first of a channel is ever due."""
+    message = NotificationMessage
+    grouped = select(func.min(message.id).label("id")).where(IS_PENDING, *which)
+    return grouped.group_by(message.integration_id, message.channel).subquery()
 
 
 def is_news(session: Session, now: datetime) -> bool:

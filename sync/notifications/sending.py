@@ -38,11 +38,8 @@ log = structlog.get_logger()
 TURN = timedelta(seconds=20)
 """How long one call of `send_due` goes on: then others who wait for a worker have their turn."""
 
-MOST_ROUNDS = 100
+MOST_ROUNDS = 1000
 """Also of a turn: a clock that stands still must not make it endless."""
-
-MOST_CHANNELS = 100
-"""Channels served in one round; those that were due first come first."""
 
 NO_SESSION = timedelta(seconds=30)
 """How long the lane waits when not even a session could be opened: as long as a failed renewal is left alone."""
@@ -115,15 +112,12 @@ def _turn(rt: Runtime, lease: Lease, session: Session) -> bool:
         _say_nothing(rt, lease, session.integration.id)
         return False
     sender, end = _Sender(rt, lease, session), rt.clock() + TURN
+    due = sender.due()
     for _ in range(MOST_ROUNDS):
-        due = sender.due()
-        for message_id in due:
-            sender.say(message_id)
-        if not due:
-            return False
-        if rt.clock() >= end:
+        due = [channel for channel in due if sender.say_next(channel)]
+        if not due or rt.clock() >= end:
             break
-    return True
+    return bool(due)
 
 
 def _say_nothing(rt: Runtime, lease: Lease, integration_id: str) -> None:
@@ -148,18 +142,15 @@ class _Sender:
         return self.session.integration.id
 
     def due(self) -> list[str]:
-        """The next message of each channel that is due."""
-        now = self.rt.clock()
+        """The channels in which something is due."""
         with self.rt.db.read() as db:
-            if not may_work(db, self.id, Integration.next_messages_at, now):
-                return []
-            return list(db.scalars(outbox.next_in_each_channel(self.id, now, MOST_CHANNELS)))
+            return list(db.scalars(outbox.channels_due(self.id, self.rt.clock())))
 
-    def say(self, message_id: str) -> None:
-        """Say one message, and write down what came of it."""
-        claimed = self._claim(message_id)
+    def say_next(self, channel: str) -> bool:
+        """Say a channel's next message and write down what came of it; False if nothing is due there."""
+        claimed = self._claim(channel)
         if claimed is None:
-            return
+            return False
         saying = _saying(self.session.connector, claimed)
         self.lease.check()
         try:
@@ -169,24 +160,23 @@ class _Sender:
         except ConnectorError as error:
             self._failed(claimed, saying, error)
         except Exception as error:
-            log.exception("messages.fault", integration_id=self.id, notification_id=message_id)
+            log.exception("messages.fault", integration_id=self.id, notification_id=claimed.row.id)
             self._failed(claimed, saying, Fault(error))
         else:
             self._settle(claimed, said)
+        return True
 
     # --- claim --------------------------------------------------------------------------------------
 
-    def _claim(self, message_id: str) -> Claimed | None:
-        """The message, its attempt counted; None if it is not due any more, or was tried often enough."""
-        now, message = self.rt.clock(), NotificationMessage
+    def _claim(self, channel: str) -> Claimed | None:
+        """The channel's next message, its attempt counted; None if there is none, or it is not due."""
+        now = self.rt.clock()
         with self.rt.db.write() as db:
             self.lease.guard(db)
-            mine = (message.id == message_id, message.state == "pending", message.next_attempt_at <= now)
-            row = db.scalar(select(message).where(*mine).with_for_update())
-            if row is None or not may_work(db, self.id, Integration.next_messages_at, now):
+            if not may_work(db, self.id, Integration.next_messages_at, now):
                 return None
-            if row.tries >= MAX_ATTEMPTS:  # whoever tried it died each time
-                _end(row, "unknown", Unclear.code, LOST, now)
+            row = _first(db, self.id, channel, now)
+            if row is None or row.next_attempt_at > now:
                 return None
             since = row.called_at
             row.attempts, row.tries = row.attempts + 1, row.tries + 1
@@ -258,6 +248,15 @@ class _Sender:
         waiting = (message.integration_id == self.id, message.channel == channel, message.state == "pending")
         outbox.drop_all(db, error.code, error.text, now, *waiting)
         channels.mark_broken(db, db.get_one(Integration, self.id), channel, error, now)
+
+
+def _first(db: DbSession, integration_id: str, channel: str, now: datetime) -> NotificationMessage | None:
+    """The channel's first message, after those whose sender died each time."""
+    first = outbox.first_in(integration_id, channel).with_for_update()
+    while (row := db.scalar(first)) is not None and row.tries >= MAX_ATTEMPTS and row.next_attempt_at <= now:
+        _end(row, "unknown", Unclear.code, LOST, now)
+        db.flush()
+    return row
 
 
 def _saying(notifier: Notifier, claimed: Claimed) -> Saying:

@@ -16,7 +16,7 @@ from sync.notifications.fanout import fan_out
 from sync.notifications.routes import MOST_ROUTES
 from sync.runtime import NEWS, Lane, Runtime
 from sync.work import work
-from tests.api.conftest import Tenant, error_of, owed_to_channel, rows, second_workspace, stored
+from tests.api.conftest import Caller, Tenant, error_of, owed_to_channel, rows, second_workspace, stored
 from tests.sync.conftest import ManualClock
 from tests.sync.notifications.conftest import connect
 from tests.sync.notifications.megaphone import TOKEN, Megaphone
@@ -185,6 +185,18 @@ def test_what_was_said_is_listed_and_can_be_narrowed(
         None,
     )
     assert error_of(api.get("/v1/notifications?state=lost"))["status"] == 422
+
+
+def test_lists_without_a_filter_hold_what_the_token_sees(
+    api: TestClient, caller: Caller, rt: Runtime, tenant: Tenant, stranger: Tenant, megaphone: Megaphone
+) -> None:
+    ours = owed_to_channel(rt, tenant)
+    theirs = owed_to_channel(rt, stranger)
+    narrowed = caller(workspace_id=second_workspace(rt, tenant))
+    for path, number in (("/v1/notification-routes", 0), ("/v1/notifications", 1)):
+        assert [row["id"] for row in api.get(path).json()["data"]] == [ours[number]]
+        assert narrowed.get(path).json()["data"] == []
+    assert api.get(f"/v1/notifications?route_id={theirs[0]}").json()["data"] == []
 
 
 def test_what_failed_is_said_again_where_its_route_leads_now(

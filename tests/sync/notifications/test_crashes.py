@@ -10,11 +10,12 @@ from threading import Thread
 
 import pytest
 
-from connectors.contract import BadPayload, Forbidden, RateLimited, Reach, Transient
+from connectors.contract import BadPayload, Forbidden, Notifier, RateLimited, Reach, Transient
 from core.models import NotificationMessage
 from sync.leases import hold
 from sync.notifications import sending
 from sync.notifications.policy import LOST
+from sync.notifications.saying import Saying
 from sync.runtime import Lane, Runtime
 from sync.work import work
 from tests.sync.conftest import ManualClock
@@ -315,6 +316,31 @@ def test_a_worker_that_slept_through_its_lease_writes_nothing_and_says_nothing_m
     assert megaphone.said() == ["one", "two"]
     assert office.states() == ["sent", "sent"]
     assert [m.attempts for m in office.messages()] == [2, 1]
+
+
+def test_a_worker_that_slept_before_its_call_does_not_make_it(
+    loud: Callable[..., Runtime],
+    sqlite_url: str,
+    rings: list[tuple[Lane, str]],
+    megaphone: Megaphone,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    office, second = office_of(loud(sqlite_url), rings), loud(sqlite_url)
+    office.route("incident.*")
+    office.incident("opened")
+    prepare = sending._saying
+
+    def sleep(notifier: Notifier, claimed: sending.Claimed) -> Saying:
+        monkeypatch.setattr(sending, "_saying", prepare)
+        clock.advance(minutes=5)
+        work(second, Lane.MESSAGES, office.id)
+        return prepare(notifier, claimed)
+
+    monkeypatch.setattr(sending, "_saying", sleep)
+    office.tick()
+    assert len(megaphone.posts) == 1
+    assert office.states() == ["sent"]
 
 
 def test_a_turn_ends_and_another_is_rung_for(
