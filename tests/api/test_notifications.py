@@ -254,6 +254,16 @@ def test_what_a_digest_said_is_said_again_by_the_digest(
     assert (refused["status"], digest["id"] in refused["message"]) == (409, True)
 
 
+def test_the_meters_tell_what_waits(
+    api: TestClient, rt: Runtime, tenant: Tenant, megaphone: Megaphone, clock: ManualClock
+) -> None:
+    owed_to_channel(rt, tenant)
+    clock.advance(seconds=40)
+    lines = dict(line.rsplit(" ", 1) for line in api.get("/metrics").text.splitlines() if not line.startswith("#"))
+    assert float(lines["turnbuckle_notifications_pending"]) == 1
+    assert float(lines["turnbuckle_notifications_oldest_seconds"]) == 40
+
+
 def test_nothing_is_said_again_by_a_disabled_route(
     api: TestClient, rt: Runtime, tenant: Tenant, megaphone: Megaphone
 ) -> None:
