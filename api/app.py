@@ -17,6 +17,7 @@ from api import (
     examples,
     health,
     integrations,
+    notifications,
     oauth,
     repositories,
     tasks,
@@ -55,7 +56,19 @@ class Application(FastAPI):
         return document
 
 
-ROUTERS = (tasks, integrations, deliveries, conflicts, diagnostics, oauth, connectors, events, webhooks, health)
+ROUTERS = (
+    tasks,
+    integrations,
+    deliveries,
+    conflicts,
+    diagnostics,
+    oauth,
+    connectors,
+    events,
+    webhooks,
+    notifications,
+    health,
+)
 """In the order of the description."""
 
 
@@ -87,6 +100,7 @@ def create_app(rt: Runtime) -> FastAPI:
         connectors,
         events,
         webhooks,
+        notifications,
         health,
     ):
         app.include_router(module.router)

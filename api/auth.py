@@ -13,7 +13,7 @@ from core.access import Principal
 from core.errors import Forbidden, Unauthorized
 from sync.runtime import Runtime
 
-PEOPLE_ONLY = frozenset({"integrations:write", "webhooks:write"})
+PEOPLE_ONLY = frozenset({"integrations:write", "webhooks:write", "notifications:write"})
 """Scopes that no agent has, whatever its token says: a policy grants tools, and none of them is one of these."""
 
 bearer = HTTPBearer(
@@ -65,4 +65,6 @@ IntegrationWriter = Annotated[Principal, Depends(needs("integrations:write"))]
 EventReader = Annotated[Principal, Depends(needs("events:read"))]
 WebhookReader = Annotated[Principal, Depends(needs("webhooks:read"))]
 WebhookWriter = Annotated[Principal, Depends(needs("webhooks:write"))]
+NotificationReader = Annotated[Principal, Depends(needs("notifications:read"))]
+NotificationWriter = Annotated[Principal, Depends(needs("notifications:write"))]
 AuditReader = Annotated[Principal, Depends(needs("audit:read"))]

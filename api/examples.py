@@ -206,6 +206,55 @@ WEBHOOK_ATTEMPT: Example = {
 }
 REDELIVER: Example = {"from": "2026-04-14", "to": "2026-04-15T12:00:00Z", "only": "all"}
 
+NOTIFICATION_ROUTE: Example = {
+    "id": "NRT-26-000002",
+    "workspace_id": "WS-26-000021",
+    "name": "On call",
+    "integration_id": "INT-26-000043",
+    "channel": "C08DELIVERY",
+    "events": ["incident.*", "integration.sync_status_changed"],
+    "least_severity": "medium",
+    "digest_minutes": 0,
+    "enabled": True,
+    "created_by": "USR-26-000044",
+    "created_at": "2026-04-10T10:00:00Z",
+    "updated_at": "2026-04-10T10:00:00Z",
+}
+NEW_NOTIFICATION_ROUTE: Example = {
+    "integration_id": "INT-26-000043",
+    "channel": "C08DELIVERY",
+    "events": ["incident.*", "integration.sync_status_changed"],
+    "least_severity": "medium",
+    "name": "On call",
+}
+NOTIFICATION_ROUTE_PATCH: Example = {"events": ["task.*"], "digest_minutes": 15}
+NOTIFICATION: Example = {
+    "id": "NTF-26-000412",
+    "workspace_id": "WS-26-000021",
+    "route_id": "NRT-26-000002",
+    "integration_id": "INT-26-000043",
+    "channel": "C08DELIVERY",
+    "event_id": "EVT-26-000731",
+    "event_type": "incident.opened",
+    "event_at": "2026-04-15T09:29:58Z",
+    "kind": "incident",
+    "severity": "high",
+    "title": "Payments are slow",
+    "text": "",
+    "facts": [{"name": "Incident", "value": "INC-26-000031"}, {"name": "Severity", "value": "high"}],
+    "link": "https://app.apexdigital.example/incidents/INC-26-000031",
+    "over": False,
+    "thread": "incident:INC-26-000031",
+    "state": "sent",
+    "digest_id": None,
+    "attempts": 1,
+    "error": None,
+    "next_attempt_at": None,
+    "message": {"channel": "C08DELIVERY", "id": "1776245399.000200"},
+    "created_at": "2026-04-15T09:29:59Z",
+    "finished_at": "2026-04-15T09:30:00Z",
+}
+
 BY_SCHEMA: dict[str, list[Example]] = {
     "TaskListed": [TASK_LISTED],
     "TaskRecord": [TASK],
@@ -228,6 +277,10 @@ BY_SCHEMA: dict[str, list[Example]] = {
     "WebhookPatch": [WEBHOOK_PATCH],
     "WebhookDelivery": [WEBHOOK_DELIVERY],
     "WebhookDeliveryDetail": [WEBHOOK_DELIVERY | {"attempt_log": [WEBHOOK_ATTEMPT]}],
+    "NotificationRouteRecord": [NOTIFICATION_ROUTE],
+    "NewNotificationRoute": [NEW_NOTIFICATION_ROUTE],
+    "NotificationRoutePatch": [NOTIFICATION_ROUTE_PATCH],
+    "NotificationView": [NOTIFICATION],
     "Redeliver": [REDELIVER],
     "Redelivered": [{"webhook_id": "WHK-26-000003", "deliveries": 12}],
 }

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.models import Binding, Delivery, Integration, WebhookEndpoint, WebhookMessage
+from core.models import Binding, Delivery, Integration, NotificationMessage, WebhookEndpoint, WebhookMessage
 from sync.runtime import Runtime
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -61,6 +61,7 @@ class Backlog(Collector):
             yield from _bindings(session, now)
             yield from _integrations(session)
             yield from _webhooks(session, now)
+            yield from _notifications(session, now)
 
 
 def _deliveries(session: Session, now: datetime) -> Iterator[GaugeMetricFamily]:
@@ -102,6 +103,19 @@ def _webhooks(session: Session, now: datetime) -> Iterator[GaugeMetricFamily]:
     yield _gauge("turnbuckle_webhooks_pending", "Webhook messages still to be delivered.", count)
     yield _gauge("turnbuckle_webhooks_oldest_seconds", "Age of the oldest of them.", _age(oldest, now))
     yield _gauge("turnbuckle_webhooks_disabled", "Webhook endpoints that are disabled.", disabled or 0)
+
+
+def _notifications(session: Session, now: datetime) -> Iterator[GaugeMetricFamily]:
+    """What can be said; what is owed through an integration that is not active waits for a person."""
+    message = NotificationMessage
+    pending = (
+        select(func.count(), func.min(message.queued_at))
+        .join(Integration, Integration.id == message.integration_id)
+        .where(message.state == "pending", Integration.status == "active")
+    )
+    count, oldest = session.execute(pending).one()
+    yield _gauge("turnbuckle_notifications_pending", "Notifications still to be said.", count)
+    yield _gauge("turnbuckle_notifications_oldest_seconds", "Age of the oldest of them.", _age(oldest, now))
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

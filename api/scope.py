@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.access import Principal
 from core.errors import NotFound
-from core.models import Integration, Task, WebhookEndpoint, Workspace
+from core.models import Integration, NotificationMessage, NotificationRoute, Task, WebhookEndpoint, Workspace
 
 
 def task(session: Session, caller: Principal, task_id: str, *, lock: bool = False) -> Task:
@@ -38,6 +38,24 @@ def webhook(session: Session, caller: Principal, webhook_id: str) -> WebhookEndp
     found = session.scalar(select(WebhookEndpoint).where(WebhookEndpoint.id == webhook_id, in_scope))
     if found is None:
         raise NotFound(f"Webhook {webhook_id} not found.")
+    return found
+
+
+def notification_route(session: Session, caller: Principal, route_id: str) -> NotificationRoute:
+    """A notification route of a visible workspace. Raises NotFound."""
+    in_scope = visible(caller, NotificationRoute.organization_id, NotificationRoute.workspace_id)
+    found = session.scalar(select(NotificationRoute).where(NotificationRoute.id == route_id, in_scope))
+    if found is None:
+        raise NotFound(f"Notification route {route_id} not found.")
+    return found
+
+
+def notification(session: Session, caller: Principal, notification_id: str) -> NotificationMessage:
+    """A notification of a visible workspace. Raises NotFound."""
+    in_scope = visible(caller, NotificationMessage.organization_id, NotificationMessage.workspace_id)
+    found = session.scalar(select(NotificationMessage).where(NotificationMessage.id == notification_id, in_scope))
+    if found is None:
+        raise NotFound(f"Notification {notification_id} not found.")
     return found
 
 

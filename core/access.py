@@ -29,6 +29,8 @@ SCOPES = (
     "audit:read",
     "webhooks:read",
     "webhooks:write",
+    "notifications:read",
+    "notifications:write",
 )
 """All that a token can be allowed; a token without a list at creation gets them all."""
 

@@ -28,6 +28,8 @@ PREFIXES = {
     "CNF": "conflict",
     "RPO": "repository",
     "WHK": "webhook endpoint",
+    "NRT": "notification route",
+    "NTF": "notification",
 }
 """Every kind of id there is; a new one needs a migration that makes its counter."""
 

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     database_url: str = Field("sqlite:///turnbuckle.db", description="SQLAlchemy URL; SQLite file or PostgreSQL.")
     broker_url: str = Field("memory://", description="Celery broker; `memory://` runs worker and beat in this process.")
     public_url: str = Field("http://127.0.0.1:8800", description="Where vendors and people reach this server.")
+    platform_url: str = Field(
+        "",
+        description="Where people open the platform, `https://app.example.com`: notifications lead there; or no links.",
+    )
     secrets_keys: SecretStr = Field(
         SecretStr(""), description="Key ring for credentials: `name:base64(32 bytes)`, newest first, comma separated."
     )

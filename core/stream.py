@@ -11,12 +11,27 @@ next look start further back. On SQLite one writer appends at a time, so there t
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
-from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, false, func, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import TextClause
 
-from core.bulk import insert_missing, on_postgresql
+from core.bulk import elements, insert_missing, on_postgresql
 from core.models import Event, StreamCursor
 
 log = structlog.get_logger(__name__)
@@ -26,6 +41,9 @@ WEBHOOKS = "webhooks"
 
 FACTS = "facts"
 """The reader that makes facts of code events."""
+
+NOTIFICATIONS = "notifications"
+"""The reader that queues what people are to be told."""
 
 News = ColumnElement[bool] | TextClause
 """The condition on `event` that holds for what a reader has not seen."""
@@ -74,6 +92,14 @@ def has_news(session: Session, reader: str) -> bool:
     if _next(now) < _next(seen):
         return True  # `advance` has to put things right
     return session.scalar(select(Event.id).where(_between(seen, now)).limit(1)) is not None
+
+
+def is_named(session: Session, names: InstrumentedAttribute[list[Any]]) -> ColumnElement[bool]:
+    """Whether the event's type is one of the names in a JSON list: itself, the beginning of it (`task.*`), or `*`."""
+    name = elements(session, names)
+    value = name.c.value
+    begins = and_(value.like("%*"), Event.type.like(func.replace(value, "*", "%")))
+    return exists(select(literal(1)).select_from(name).where(or_(value == Event.type, begins)))
 
 
 def _between(seen: str, now: str) -> TextClause:

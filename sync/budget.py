@@ -18,7 +18,7 @@ from core.bulk import insert_missing
 from core.models import RateBudget
 from sync.runtime import Lane, Runtime
 
-URGENT = frozenset({Lane.PUSH, Lane.INBOX})
+URGENT = frozenset({Lane.PUSH, Lane.INBOX, Lane.MESSAGES})
 """Lanes behind which somebody waits."""
 
 HEAD_ROOM = 0.2

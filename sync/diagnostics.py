@@ -47,6 +47,7 @@ _STATE = (
     "last_synced_at",
     "next_pull_at",
     "next_push_at",
+    "next_messages_at",
     "next_inbox_at",
     "next_sweep_at",
     "next_subscription_at",

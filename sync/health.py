@@ -30,6 +30,8 @@ class Cause(StrEnum):
     READING = "reading"
     SWEEP = "sweep"
     WRITES = "writes"
+    CHANNELS = "channels"
+    MESSAGES = "messages"
     SUBSCRIPTION = "subscription"
     SIGNATURES = "signatures"
     SILENCE = "silence"

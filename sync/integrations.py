@@ -37,9 +37,11 @@ from core import ids
 from core.errors import Conflict, NotFound, PlatformError, Unprocessable
 from core.models import (
     Binding,
+    BrokenChannel,
     Credential,
     Delivery,
     Integration,
+    NotificationMessage,
     OAuthAttempt,
     RateBudget,
     Subscription,
@@ -54,6 +56,7 @@ from sync.contained import contained
 from sync.credentials import awaits_consent, build, check, learn, load, save, words
 from sync.failures import Fault, backoff
 from sync.lint import Finding, as_json, judge, listed
+from sync.notifications import outbox
 from sync.runs import new_run
 from sync.runtime import Lane, Runtime
 from sync.sessions import configured, with_refresh
@@ -407,8 +410,8 @@ def _end(rt: Runtime, session: Session, row: Integration) -> None:
     row.status, row.status_code, row.status_text = "disconnected", None, None
     row.disconnected_at = row.updated_at = now
     row.next_pull_at = row.next_push_at = row.next_inbox_at = row.next_sweep_at = row.next_subscription_at = None
-    row.next_log_at = row.next_backfill_at = None
-    for model in (Credential, Subscription, OAuthAttempt, SyncCause):
+    row.next_log_at = row.next_backfill_at = row.next_messages_at = None
+    for model in (BrokenChannel, Credential, Subscription, OAuthAttempt, SyncCause):
         session.execute(delete(model).where(model.integration_id == row.id))
     session.execute(delete(RateBudget).where(RateBudget.key == row.id))
     gone = {"code": "disconnected", "text": "The integration was disconnected."}
@@ -422,6 +425,7 @@ def _end(rt: Runtime, session: Session, row: Integration) -> None:
         .where(Delivery.integration_id == row.id, Delivery.state == "pending")
         .values(state="ignored", error_code=gone["code"], error_text=gone["text"], finished_at=now)
     )
+    outbox.drop_all(session, gone["code"], gone["text"], now, NotificationMessage.integration_id == row.id)
     session.execute(
         sql_update(SyncRun)
         .where(SyncRun.integration_id == row.id, SyncRun.status == "running")

@@ -78,7 +78,7 @@ def activate(session: Session, integration: Integration, account: Account, actor
     integration.account_id, integration.account_name = account.id, account.name
     integration.hook_account = _hook_account(rt, integration.type, account)
     integration.pull_failures = 0
-    integration.next_backfill_at = None
+    integration.next_backfill_at = integration.next_messages_at = None
     start_lanes(integration, now)
     if "webhook_subscriptions" in integration.capabilities:
         integration.next_subscription_at = now

@@ -21,6 +21,7 @@ class Lane(StrEnum):
 
     PUSH = "push"
     INBOX = "inbox"
+    MESSAGES = "messages"
     NOTIFY = "notify"
     PULL = "pull"
     BACKFILL = "backfill"
@@ -30,7 +31,7 @@ class Lane(StrEnum):
 
 NEWS = "events"
 """What the lanes that read the stream are rung with when there are new events. The notify lane is also rung with the id
-of a webhook endpoint."""
+of a webhook endpoint, the messages lane with that of an integration."""
 
 Ring = Callable[[Lane, str], None]
 """The doorbell: "there is work in this lane for this integration". Lost or doubled, it changes nothing."""

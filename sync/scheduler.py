@@ -23,12 +23,15 @@ from core.models import (
     Event,
     IdempotencyKey,
     Integration,
+    NotificationMessage,
+    NotificationThread,
     OAuthAttempt,
     Repository,
     SyncRun,
     WebhookEndpoint,
     WebhookMessage,
 )
+from sync.notifications import outbox
 from sync.runtime import NEWS, Lane, Runtime
 from sync.watch import watch
 
@@ -54,6 +57,8 @@ def tick(rt: Runtime) -> dict[str, int]:
     rung: dict[str, int] = {}
     with rt.db.read() as session:
         due = {lane: list(session.scalars(statement)) for lane, statement in _due(session, now)}
+        if outbox.is_news(session, now):
+            due[Lane.MESSAGES].insert(0, NEWS)
         if _is_news(session):
             due[Lane.NOTIFY].insert(0, NEWS)
         if _is_news_of_code(session):
@@ -117,6 +122,7 @@ def _due(session: DbSession, now: datetime) -> Iterator[tuple[Lane, Select[Any]]
     )
     yield Lane.PUSH, owed.distinct().limit(RING_MOST)
     yield Lane.INBOX, told.distinct().limit(RING_MOST)
+    yield Lane.MESSAGES, outbox.due_now(now).limit(RING_MOST)
     yield Lane.NOTIFY, endpoints_due(now)
     yield Lane.PULL, pull.order_by(Integration.next_pull_at).limit(RING_MOST)
     yield Lane.BACKFILL, histories.distinct().limit(RING_MOST)
@@ -156,13 +162,17 @@ def _is_news_of_code(session: DbSession) -> bool:
 
 def purge(rt: Runtime, now: datetime) -> None:
     """Throw out a batch of what has outlived its use: finished deliveries (dead ones too: they can be replayed for as
-    long as they are kept), webhook messages, old counts, answered keys, consents never finished. A pending delivery is
-    always kept."""
+    long as they are kept), webhook messages, notifications, old counts, answered keys, consents never finished. A
+    pending delivery is always kept."""
     with rt.db.write() as session:
         kept_since = now - timedelta(days=rt.settings.retention_days)
         _purge(session, Delivery, Delivery.id, Delivery.received_at < kept_since, Delivery.state != "pending")
         # A pending message that old is at an endpoint which was disabled as long ago.
         _purge(session, WebhookMessage, WebhookMessage.id, WebhookMessage.next_attempt_at < kept_since)
+        outbox.give_up_old(session, now)
+        _purge(session, NotificationMessage, NotificationMessage.id, NotificationMessage.finished_at < kept_since)
+        # What is said of a thing after so long begins a new thread: nobody looks for news under an old message.
+        _purge(session, NotificationThread, NotificationThread.id, NotificationThread.said_at < kept_since)
         # Two columns make its key, so it is not purged by batches: few rows end per tick.
         session.execute(delete(DeliveryCount).where(DeliveryCount.at < now - COUNTS_LIFE))
         _purge(session, IdempotencyKey, IdempotencyKey.id, IdempotencyKey.created_at < now - KEY_LIFE)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from sync.backfill import backfill
 from sync.confirm import confirm
 from sync.inbound import drain
+from sync.notifications.lane import messages
 from sync.pull import pull
 from sync.push import push
 from sync.runtime import Lane, Runtime
@@ -41,6 +42,7 @@ def _backfill(rt: Runtime, integration_id: str) -> None:
 LANES: Mapping[Lane, Callable[[Runtime, str], None]] = {
     Lane.PUSH: _push,
     Lane.INBOX: _drain,
+    Lane.MESSAGES: messages,
     Lane.PULL: _pull,
     Lane.BACKFILL: _backfill,
 }

@@ -25,6 +25,7 @@ PAGES = {
             "connectors/contract/tasks.py",
             "connectors/contract/code.py",
             "connectors/contract/hooks.py",
+            "connectors/contract/notifications.py",
             "connectors/contract/errors.py",
             "connectors/contract/configuration.py",
             "connectors/contract/manifest.py",

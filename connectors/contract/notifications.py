@@ -26,6 +26,7 @@ class NotificationKind(StrEnum):
     INTEGRATION = "integration"
     APPROVAL = "approval"
     DIGEST = "digest"
+    OTHER = "other"
     TEST = "test"
 
 

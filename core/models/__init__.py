@@ -7,6 +7,7 @@ from core.models.conflict import FieldConflict
 from core.models.delivery import Delivery, DeliveryCount
 from core.models.facts import CodeChange, CodeCommit, CodeDeployment, CodePipelineRun, CodeRelease, CodeReview
 from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncCause, SyncRun
+from core.models.notification import BrokenChannel, NotificationMessage, NotificationRoute, NotificationThread
 from core.models.operation import IdCounter, Lease, RateBudget, StreamCursor
 from core.models.outbound import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from core.models.task import Binding, Event, Task, TaskHistory, TaskVelocity
@@ -18,6 +19,7 @@ __all__ = [
     "ApiToken",
     "AuditRecord",
     "Binding",
+    "BrokenChannel",
     "CodeChange",
     "CodeCommit",
     "CodeDeployment",
@@ -34,6 +36,9 @@ __all__ = [
     "Identity",
     "Integration",
     "Lease",
+    "NotificationMessage",
+    "NotificationRoute",
+    "NotificationThread",
     "OAuthAttempt",
     "Organization",
     "ProjectLabel",

@@ -27,6 +27,7 @@ class Integration(Base):
                   asked again whether it confirms it
     deletions_confirmed  somebody says that what the next sweep misses was really deleted: its guard stands aside once
     next_backfill_at  repositories' first readings wait until then; None: they may go on
+    next_messages_at  no notification is sent before; None: they may go out
     log_read_until  up to when the vendor's log of failed deliveries has been read; the next look is at `next_log_at`
     clock_offset  vendor's clock minus ours in ms, as last seen
     """
@@ -68,6 +69,7 @@ class Integration(Base):
     next_push_at: Mapped[datetime | None]
     next_backfill_at: Mapped[datetime | None]
     next_inbox_at: Mapped[datetime | None]
+    next_messages_at: Mapped[datetime | None]
     next_subscription_at: Mapped[datetime | None]
     next_log_at: Mapped[datetime | None]
     log_read_until: Mapped[datetime | None]

@@ -23,9 +23,12 @@ from core.db import Base
 from core.deliveries import new_row
 from core.events import Fact
 from core.ledger import Dispute, Ledger, TaskRef
-from core.models import Agent, AgentPolicy, Delivery, FieldConflict, Integration, WebhookMessage
+from core.models import Agent, AgentPolicy, Delivery, FieldConflict, Integration, NotificationMessage, WebhookMessage
+from sync.notifications import fanout as notification_fanout
+from sync.notifications import routes
 from sync.runtime import Runtime
 from tests.sync.conftest import (
+    ManualClock,
     Tenant,
     _empty_sqlite,
     any_runtime,
@@ -42,6 +45,8 @@ from tests.sync.conftest import (
     toy_config,
     vendor,
 )
+from tests.sync.notifications.conftest import connect as connect_notifier
+from tests.sync.notifications.megaphone import Megaphone
 from webhooks.outbound import endpoints
 from webhooks.outbound.endpoints import By
 from webhooks.outbound.fanout import fan_out
@@ -71,6 +76,14 @@ Caller = Callable[..., TestClient]
 def rt(runtime: Runtime) -> Runtime:
     runtime.registry.register(GitHubConnector, "built-in")
     return runtime
+
+
+@pytest.fixture
+def megaphone(rt: Runtime, clock: ManualClock) -> Megaphone:
+    """A vendor that says things, for tests that ask for it."""
+    made = Megaphone(clock)
+    rt.registry.register(made.connector())
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -218,6 +231,27 @@ def owed_to_webhook(rt: Runtime, tenant: Tenant) -> tuple[str, str]:
         events.append(session, [fact], rt.clock())
     fan_out(rt)
     [message] = rows(rt, WebhookMessage, WebhookMessage.endpoint_id == made.id)
+    return made.id, message.id
+
+
+def owed_to_channel(rt: Runtime, tenant: Tenant) -> tuple[str, str]:
+    """A notification route of the tenant's workspace, and a notification that is owed to its channel; both ids. Needs
+    the fixture `megaphone`."""
+    integration_id = connect_notifier(rt, tenant)
+    with rt.db.write() as session:
+        new = routes.NewRoute("", "ops", ["incident.*"], "info", 0, enabled=True)
+        made = routes.create(session, rt, integration_id, new, by=routes.By(tenant.ann_id))
+        fact = Fact(
+            tenant.organization_id,
+            tenant.workspace.id,
+            "incident.opened",
+            "INC-26-000009",
+            tenant.ann_id,
+            {"title": "x"},
+        )
+        events.append(session, [fact], rt.clock())
+    notification_fanout.fan_out(rt)
+    [message] = rows(rt, NotificationMessage, NotificationMessage.route_id == made.id)
     return made.id, message.id
 
 

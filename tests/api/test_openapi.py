@@ -23,7 +23,8 @@ from starlette.testclient import TestClient
 import connectors.egress
 from core.models import Integration
 from sync.runtime import Runtime
-from tests.api.conftest import Tenant, delivered, disputed, error_of, mapped, new_task, owed_to_webhook
+from tests.api.conftest import Tenant, delivered, disputed, error_of, mapped, new_task, owed_to_channel, owed_to_webhook
+from tests.sync.notifications.megaphone import Megaphone
 
 CHECKS = [
     not_a_server_error,
@@ -78,6 +79,15 @@ OPERATIONS = [
     "GET /v1/webhooks/{webhook_id}/deliveries",
     "GET /v1/webhooks/{webhook_id}/deliveries/{message_id}",
     "POST /v1/webhooks/{webhook_id}/deliveries/{message_id}/redeliver",
+    "GET /v1/notification-routes",
+    "POST /v1/notification-routes",
+    "GET /v1/notification-routes/{route_id}",
+    "PATCH /v1/notification-routes/{route_id}",
+    "DELETE /v1/notification-routes/{route_id}",
+    "POST /v1/notification-routes/{route_id}/test",
+    "GET /v1/notifications",
+    "GET /v1/notifications/{notification_id}",
+    "POST /v1/notifications/{notification_id}/resend",
     "GET /v1/events",
     "GET /v1/audit-logs",
     "GET /healthz",
@@ -92,11 +102,12 @@ def test_every_operation_is_listed_here(app: FastAPI) -> None:
 
 
 @pytest.fixture
-def ids(api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration) -> dict[str, str]:
+def ids(api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration, megaphone: Megaphone) -> dict[str, str]:
     """Ids that exist, to reach what lies behind the 404s."""
     conflict_id = disputed(rt, tenant, integration)
     task = new_task(api, tenant, **mapped(tenant))
     webhook_id, message_id = owed_to_webhook(rt, tenant)
+    route_id, notification_id = owed_to_channel(rt, tenant)
     sync = api.post(f"/v1/integrations/{integration.id}/sync").json()["data"]
     return {
         "workspace_id": tenant.workspace.id,
@@ -107,6 +118,8 @@ def ids(api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration) 
         "conflict_id": conflict_id,
         "webhook_id": webhook_id,
         "message_id": message_id,
+        "route_id": route_id,
+        "notification_id": notification_id,
         "delivery_id": delivered(rt, integration.id),
         "type": "toy",
     }

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from core.access import SCOPES
-from core.models import ApiToken, Integration, User
+from core.models import ApiToken, Integration, NotificationRoute, User
 from sync.integrations import request_sync
 from sync.runtime import Runtime
 from tests.api.conftest import (
@@ -22,12 +22,15 @@ from tests.api.conftest import (
     error_of,
     make_agent,
     new_task,
+    owed_to_channel,
     owed_to_webhook,
+    rows,
     second_workspace,
     stored,
     token,
 )
 from tests.sync.conftest import ManualClock
+from tests.sync.notifications.megaphone import Megaphone
 
 READS = {
     "a task": "/v1/tasks/{task}",
@@ -49,6 +52,10 @@ READS = {
     "webhooks": "/v1/webhooks?workspace_id={workspace}",
     "deliveries of a webhook": "/v1/webhooks/{webhook}/deliveries",
     "a delivery of a webhook": "/v1/webhooks/{webhook}/deliveries/{message}",
+    "a notification route": "/v1/notification-routes/{route}",
+    "notification routes": "/v1/notification-routes?workspace_id={workspace}",
+    "a notification": "/v1/notifications/{notification}",
+    "notifications": "/v1/notifications?workspace_id={workspace}",
     "events": "/v1/events?workspace_id={workspace}",
     "audit logs": "/v1/audit-logs?workspace_id={workspace}",
 }
@@ -84,16 +91,27 @@ WRITES: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "one redelivery": ("POST", "/v1/webhooks/{webhook}/deliveries/{message}/redeliver", None),
     "a replay": ("POST", "/v1/integrations/{integration}/deliveries/replay", {"dead": True}),
     "a replay's plan": ("POST", "/v1/integrations/{integration}/deliveries/replay?dry_run=true", {"dead": True}),
+    "a route through a foreign integration": (
+        "POST",
+        "/v1/notification-routes",
+        {"integration_id": "{notifier}", "events": ["*"]},
+    ),
+    "a change of a foreign route": ("PATCH", "/v1/notification-routes/{route}", {"enabled": False}),
+    "the end of a foreign route": ("DELETE", "/v1/notification-routes/{route}", None),
+    "a test of a foreign route": ("POST", "/v1/notification-routes/{route}/test", None),
+    "a foreign notification again": ("POST", "/v1/notifications/{notification}/resend", None),
     "a webhook secret": ("POST", "/v1/integrations/{integration}/webhook-secret", None),
 }
 
 
 @pytest.fixture
-def theirs(rt: Runtime, app: FastAPI, stranger: Tenant) -> dict[str, str]:
+def theirs(rt: Runtime, app: FastAPI, stranger: Tenant, megaphone: Megaphone) -> dict[str, str]:
     """Ids of everything another organization has."""
     their_client = client(app, token(rt, organization_id=stranger.organization_id, name="theirs"))
     integration = connect(rt, stranger)
     webhook, message = owed_to_webhook(rt, stranger)
+    route, notification = owed_to_channel(rt, stranger)
+    [routed] = rows(rt, NotificationRoute, NotificationRoute.id == route)
     return {
         "workspace": stranger.workspace.id,
         "line": stranger.line_id,
@@ -104,6 +122,9 @@ def theirs(rt: Runtime, app: FastAPI, stranger: Tenant) -> dict[str, str]:
         "sync": request_sync(rt, integration.id, actor=stranger.ann_id).id,
         "webhook": webhook,
         "message": message,
+        "route": route,
+        "notification": notification,
+        "notifier": routed.integration_id,
     }
 
 
@@ -126,11 +147,12 @@ def test_another_organization_is_not_written_to(
 
 @pytest.mark.parametrize("name", READS)
 def test_a_token_of_one_workspace_does_not_see_the_others(
-    name: str, caller: Caller, rt: Runtime, api: TestClient, tenant: Tenant
+    name: str, caller: Caller, rt: Runtime, api: TestClient, tenant: Tenant, megaphone: Megaphone
 ) -> None:
     narrowed = caller(workspace_id=second_workspace(rt, tenant))
     integration = connect(rt, tenant)
     webhook, message = owed_to_webhook(rt, tenant)
+    route, notification = owed_to_channel(rt, tenant)
     ours = {
         "workspace": tenant.workspace.id,
         "line": tenant.line_id,
@@ -140,6 +162,8 @@ def test_a_token_of_one_workspace_does_not_see_the_others(
         "sync": request_sync(rt, integration.id, actor=tenant.ann_id).id,
         "webhook": webhook,
         "message": message,
+        "route": route,
+        "notification": notification,
     }
     assert error_of(narrowed.get(READS[name].format(**ours)))["code"] == "not_found"
 
@@ -189,6 +213,15 @@ NEEDED = {
     ("POST", "/v1/webhooks/{webhook}/test"): "webhooks:write",
     ("POST", "/v1/webhooks/{webhook}/redeliver"): "webhooks:write",
     ("POST", "/v1/webhooks/{webhook}/deliveries/{message}/redeliver"): "webhooks:write",
+    ("GET", "/v1/notification-routes"): "notifications:read",
+    ("GET", "/v1/notification-routes/{route}"): "notifications:read",
+    ("GET", "/v1/notifications"): "notifications:read",
+    ("GET", "/v1/notifications/{notification}"): "notifications:read",
+    ("POST", "/v1/notification-routes"): "notifications:write",
+    ("PATCH", "/v1/notification-routes/{route}"): "notifications:write",
+    ("DELETE", "/v1/notification-routes/{route}"): "notifications:write",
+    ("POST", "/v1/notification-routes/{route}/test"): "notifications:write",
+    ("POST", "/v1/notifications/{notification}/resend"): "notifications:write",
     ("GET", "/v1/events"): "events:read",
     ("GET", "/v1/audit-logs"): "audit:read",
 }
@@ -214,6 +247,8 @@ def test_every_route_needs_its_scope(
         "webhook": "WHK-26-000001",
         "message": "EVT-26-000001-WHK-26-000001",
         "delivery": "1",
+        "route": "NRT-26-000001",
+        "notification": "NTF-26-000001",
     }
     body = BODIES.get(path)
     poor = caller(scopes=[scope for scope in SCOPES if scope != needed])
@@ -235,7 +270,7 @@ def test_every_v1_route_is_in_the_table_of_scopes(app: FastAPI) -> None:
 
 def _template(path: str) -> str:
     path = path.partition("?")[0]
-    for name in ("task", "integration", "conflict", "webhook", "delivery", "message"):
+    for name in ("task", "integration", "conflict", "webhook", "delivery", "message", "route", "notification"):
         path = path.replace(f"{{{name}}}", f"{{{name}_id}}")
     return path
 

@@ -181,8 +181,8 @@ def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str 
         return [("up", [turnbuckle, "up", "--port", str(port)], f"{url}/readyz")]
     lanes = "push,inbox,pull,backfill,facts,agents"
     worker = [celery, "-A", "cli.worker", "worker", "--queues", lanes, "--concurrency", "2", "--loglevel", "INFO"]
-    notifier = [celery, "-A", "cli.worker", "worker", "--queues", "notify", "--pool", "threads", "--concurrency", "12"]
-    notifier += ["--hostname", f"notifier-{port}@%h", "--loglevel", "INFO"]
+    notifier = [celery, "-A", "cli.worker", "worker", "--queues", "messages,notify", "--pool", "threads"]
+    notifier += ["--concurrency", "12", "--hostname", f"notifier-{port}@%h", "--loglevel", "INFO"]
     beat = [celery, "-A", "cli.worker", "beat", "--schedule", f"/tmp/turnbuckle-beat-{port}", "--loglevel", "INFO"]
     return [
         ("web", [turnbuckle, "serve", "--port", str(port)], f"{url}/readyz"),

@@ -10,12 +10,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select
+from sqlalchemy import Select, and_, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core import stream
-from core.bulk import elements, on_postgresql
+from core.bulk import on_postgresql
 from core.models import Event, WebhookEndpoint, WebhookMessage
 from core.stream import News
 from webhooks.outbound.world import World
@@ -66,18 +66,10 @@ def _messages(session: Session, now: datetime) -> Select[Any]:
         .join(endpoint, endpoint.organization_id == Event.organization_id)
         .where(or_(endpoint.workspace_id.is_(None), endpoint.workspace_id == Event.workspace_id))
         .where(Event.backfilled.is_(False))  # history that was read later is no news
-        .where(_wanted(session))
+        .where(stream.is_named(session, WebhookEndpoint.events))
     )
 
 
 def message_id(event_id: Any, endpoint_id: Any) -> Any:
     """The id of the message of an event to an endpoint, as SQL or as text. It has no dot, as the signature asks."""
     return event_id + "-" + endpoint_id
-
-
-def _wanted(session: Session) -> ColumnElement[bool]:
-    """Whether the event's type is one of those the endpoint named."""
-    pattern = elements(session, WebhookEndpoint.events)
-    value = pattern.c.value
-    begins = and_(value.like("%*"), Event.type.like(func.replace(value, "*", "%")))
-    return exists(select(literal(1)).select_from(pattern).where(or_(value == Event.type, begins)))
