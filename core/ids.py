@@ -28,6 +28,7 @@ PREFIXES = {
     "CNF": "conflict",
     "RPO": "repository",
     "WHK": "webhook endpoint",
+    "INC": "incident",
 }
 """Every kind of id there is; a new one needs a migration that makes its counter."""
 

@@ -6,7 +6,9 @@ from core.models.code import Repository
 from core.models.conflict import FieldConflict
 from core.models.delivery import Delivery, DeliveryCount
 from core.models.facts import CodeChange, CodeCommit, CodeDeployment, CodePipelineRun, CodeRelease, CodeReview
+from core.models.incident import Incident, IncidentUpdate
 from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncCause, SyncRun
+from core.models.measure import MeasurePoint, MeasureSeries, QualityGate
 from core.models.operation import IdCounter, Lease, RateBudget, StreamCursor
 from core.models.outbound import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from core.models.task import Binding, Event, Task, TaskHistory, TaskVelocity
@@ -32,11 +34,16 @@ __all__ = [
     "IdCounter",
     "IdempotencyKey",
     "Identity",
+    "Incident",
+    "IncidentUpdate",
     "Integration",
     "Lease",
+    "MeasurePoint",
+    "MeasureSeries",
     "OAuthAttempt",
     "Organization",
     "ProjectLabel",
+    "QualityGate",
     "RateBudget",
     "Repository",
     "ServiceLine",

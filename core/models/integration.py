@@ -23,6 +23,7 @@ class Integration(Base):
     routes        where new tasks go: [{external, service_line_id, project_id, create}], from the config
     mapping_rev   raised when the mapping or the known people change: every item is then looked at once more
     cursor        where the next pull carries on; `next_pull_at` when. Both are None until there is a first one
+    measure_cursor  where the next reading of measures carries on
     deletions_confirmed  somebody says that what the next sweep misses was really deleted: its guard stands aside once
     next_backfill_at  repositories' first readings wait until then; None: they may go on
     log_read_until  up to when the vendor's log of failed deliveries has been read; the next look is at `next_log_at`
@@ -58,6 +59,7 @@ class Integration(Base):
     sync_text: Mapped[str | None] = mapped_column(Text)
     last_synced_at: Mapped[datetime | None]
     cursor: Mapped[dict[str, Any] | None]
+    measure_cursor: Mapped[dict[str, Any] | None]
     poll_seconds: Mapped[int] = mapped_column(default=300)
     next_pull_at: Mapped[datetime | None]
     pull_failures: Mapped[int] = mapped_column(default=0)
