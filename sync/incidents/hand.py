@@ -31,14 +31,15 @@ POSSIBLE: Mapping[str, frozenset[What]] = {
 
 
 def change(db: DbSession, incident_id: str, what: What, *, actor: str, note: str, now: datetime) -> None:
-    """Acknowledge or resolve an incident that is there; `actor` is who does it. Raises Conflict where its status does
-    not allow that."""
+    """Acknowledge or resolve an incident that is there; `actor` is who does it. One that is so already stays as it is.
+    Raises Conflict where its status does not allow it."""
     row = _held(db, incident_id)
     if row["merged_into"] is not None:
         raise Conflict(f"{incident_id} turned out to be part of {row['merged_into']}: change that one.")
+    if row["status"] == what.value:
+        return
     if what not in POSSIBLE[row["status"]]:
-        by = row["resolved_by"] if row["status"] == Status.RESOLVED else row["acknowledged_by"]
-        raise Conflict(f"{incident_id} can't be {what.value}: it is {row['status']} already, by {by}.")
+        raise Conflict(f"{incident_id} can't be {what.value}: {row['resolved_by']} resolved it.")
     integration = db.get_one(Integration, row["integration_id"])
     line = _line(row, what, actor, note, now)
     [story] = timeline([*lines_of(db, [row])[incident_id], line])

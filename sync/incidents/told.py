@@ -49,11 +49,12 @@ def _missing(before: Row | None, story: Story) -> Effect:
 
 def _together(steps: list[Step]) -> list[Step]:
     """Of updates in a row the last: it says what all of them say."""
-    return [
-        step
-        for step, after in zip(steps, [*steps[1:], None], strict=True)
-        if after is None or step.effect is not Effect.UPDATED or after.effect is not Effect.UPDATED
-    ]
+    kept: list[Step] = []
+    for step in steps:
+        if kept and kept[-1].effect is step.effect is Effect.UPDATED:
+            kept.pop()
+        kept.append(step)
+    return kept
 
 
 def _told(integration: Integration, row: Row, effect: Effect, step: Step) -> Told:

@@ -92,9 +92,11 @@ class Megaphone:
         self.answers("update", channel)
         return ref
 
-    def find(self, notification_id: str, channel: str, since: datetime) -> MessageRef | None:
+    def find(self, notification_id: str, channel: str, since: datetime, under: MessageRef | None) -> MessageRef | None:
+        """Answers are only found under what they answer."""
         self._called("find", channel)
-        found = [p for p in self.posts.values() if p.says.id == notification_id and p.channel == channel]
+        place = (channel, under.id if under else None)
+        found = [p for p in self.posts.values() if p.says.id == notification_id and (p.channel, p.under) == place]
         return next((MessageRef(f"there:{channel}", post.id) for post in found if post.at >= since), None)
 
     def _called(self, operation: str, channel: str) -> None:
@@ -176,9 +178,11 @@ class _Connector:
         self._authorized()
         return self.vendor.update(ref, notification)
 
-    def find_sent(self, notification_id: str, channel: str, since: datetime) -> MessageRef | None:
+    def find_sent(
+        self, notification_id: str, channel: str, since: datetime, under: MessageRef | None = None
+    ) -> MessageRef | None:
         self._authorized()
-        return self.vendor.find(notification_id, channel, since)
+        return self.vendor.find(notification_id, channel, since, under)
 
     def _authorized(self) -> None:
         if self._token in self.vendor.dead_tokens:
