@@ -130,7 +130,9 @@ class SlackSandbox(TrackerSandbox):
         return {"ok": True, **do(ask)}
 
     def error_reply(self, error: VendorError) -> Reply:
-        """A 200 that says what is wrong; too many calls are a 429."""
+        """A 200 that says what is wrong; too many calls are a 429, and a Slack that is down says so as anybody does."""
+        if error.status >= 500:
+            return Reply(error.status, {"ok": False, "error": "internal_error"})
         word = SAID.get(error.status, error.text)
         return Reply(429 if error.status == 429 else 200, {"ok": False, "error": word})
 
