@@ -94,8 +94,9 @@ def _body(notification: Notification, longest: int, facts: int) -> Iterator[Json
     colour = OVER_COLOUR if notification.over else COLOURS[notification.severity]
     head = _one_line(_headline(notification), TITLE)
     yield _text(head, size="Large", weight="Bolder", style="heading", color=colour)
-    if notification.text.strip():
-        yield _text(_lines(notification.text, longest))
+    text = _lines(notification.text, longest)
+    if text:
+        yield _text(text)
     if notification.facts:
         yield {"type": "FactSet", "facts": [_fact(line, longest) for line in notification.facts[:facts]]}
     left = len(notification.facts) - facts
@@ -162,7 +163,7 @@ def _one_line(text: str, most: int) -> str:
 
 def _lines(text: str, most: int) -> str:
     """Lines stay lines: Markdown joins those between which none is empty."""
-    plain = shortened(_UNSEEN.sub(" ", text.strip()), most)
+    plain = shortened(_UNSEEN.sub(" ", text).strip(), most)
     return "\n\n".join(escaped(line) for line in _BREAKS.split(plain))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints
 
 from connectors.contract import Config, Credentials
 
@@ -101,6 +101,8 @@ FlowUrl = Annotated[SecretStr, AfterValidator(_flow)]
 class Flows(Credentials):
     """The URLs of flows of Power Automate ("When a Teams webhook request is received"), each of which posts in one
     channel. Whoever knows one can post there: they are secrets."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     url: FlowUrl = Field(description="The flow of the default channel.")
     urls: Mapping[ChannelName, FlowUrl] = Field(default_factory=dict, description="Those of other channels, by name.")
