@@ -24,7 +24,7 @@ from connectors.contract import (
     RateLimited,
     Transient,
 )
-from connectors.http import Response
+from connectors.http import WORDS_KEPT, Response
 from connectors.microsoft_teams.config import Bot
 from connectors.response import plain_words
 
@@ -144,10 +144,14 @@ class BotClient:
             "client_secret": self._bot.app_password.get_secret_value(),
             "scope": SCOPE,
         }
-        answer = self._http.request("POST", url, form=form, allow=(400, 401))
+        try:
+            answer = self._http.request("POST", url, form=form, allow=(400, 401))
+        except Transient as error:
+            # Nothing was said yet: whatever became of the token, the message can be sent again.
+            raise Transient(error.text, maybe_done=False, retry_at=error.retry_at) from None
         if answer.status != 200:
-            said = self._http.redact(words(answer)).partition("\n")[0]
-            raise AuthFailed(f"Microsoft Entra gives the bot no token: {said} Look at app_id, app_password, tenant_id.")
+            said = f"Microsoft Entra gives the bot no token: {self._said(answer)}"
+            raise AuthFailed(f"{said} Look at app_id, app_password and tenant_id.")
         return answer.decode(_Token)
 
     def keys(self) -> str:
@@ -193,8 +197,12 @@ class BotClient:
             raise type(error)(f"{error.text} {BOT_ADVICE[type(error)]}") from None
         if answer.status == 412:
             # Two things were done to the conversation at once, and this one was not.
-            raise Transient(f"Teams is busy with the conversation: {words(answer)}", maybe_done=False)
+            raise Transient(f"Teams is busy with the conversation: {self._said(answer)}", maybe_done=False)
         return answer
+
+    def _said(self, answer: Response) -> str:
+        """The first line of what is wrong, without secrets: Entra's second one is full of ids."""
+        return self._http.redact(words(answer)).partition("\n")[0][:WORDS_KEPT]
 
 
 def _part(conversation: str) -> str:

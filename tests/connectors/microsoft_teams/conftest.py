@@ -44,7 +44,7 @@ class Bench:
         return self._connector(TeamsConfig(**{**settings, **config}), credentials)
 
     def _connector(self, config: TeamsConfig, credentials: Credentials) -> TeamsConnector:
-        http = HttpClient(transport=self.transport, budget=Unlimited(), now=self.clock.now)
+        http = HttpClient(transport=self.transport, budget=Unlimited(), now=self.clock.now, secrets=[APP_PASSWORD])
         endpoints = dict.fromkeys(TeamsConnector.manifest.endpoints, self.url)
         return TeamsConnector(Context(config, credentials, http, endpoints, self.clock.now))
 

@@ -244,6 +244,14 @@ def test_a_bot_without_a_token_has_bad_credentials(teams: Bench, given: dict[str
     assert "guessed-password" not in refused.value.text
 
 
+@pytest.mark.parametrize("fault", [{"kind": "cut"}, {"kind": "error", "status": 503}])
+def test_where_no_token_was_to_be_had_nothing_was_said(teams: Bench, fault: dict[str, object]) -> None:
+    teams.sandbox.faults.from_json({**fault, "operation": "token"})
+    with pytest.raises(Transient) as failed:
+        teams.bot().send(notification(), "")
+    assert not failed.value.maybe_done
+
+
 def test_a_token_is_used_until_shortly_before_it_ends(teams: Bench) -> None:
     connector = teams.bot()
     root = connector.send(notification(), "")
@@ -320,14 +328,18 @@ def until_limited(teams: Bench, do: Callable[[], object], pause: float) -> tuple
     raise AssertionError("nothing stopped it")
 
 
-def test_neither_a_password_nor_a_token_shows_in_an_error(teams: Bench) -> None:
+@pytest.mark.parametrize("status", [400, 412, 502])
+def test_neither_a_password_nor_a_token_shows_in_an_error(teams: Bench, status: int) -> None:
     connector = teams.bot()
     connector.send(notification(), "")
     [token] = [one for one in teams.sandbox.door.tokens if one.startswith("bot-token")]
-    teams.sandbox.faults.add("error", operation="bot.*", status=400, reason=f"no {token} and no {APP_PASSWORD}x")
-    with pytest.raises(Rejected) as failed:
+    echo = f"no {token} and no {APP_PASSWORD}x"
+    teams.sandbox.faults.add("error", operation="bot.*", status=status, reason=echo)
+    with pytest.raises(ConnectorError, match=r"no \*\*\* and no \*\*\*x"):
         connector.send(notification(), "")
-    assert token not in failed.value.text
+    teams.sandbox.faults.add("error", operation="token", status=401, reason=echo)
+    with pytest.raises(AuthFailed, match=r"and no \*\*\*x"):
+        teams.bot().send(notification(), "")
 
 
 # --- both -----------------------------------------------------------------------------------------------
