@@ -16,7 +16,9 @@ from api import (
     events,
     examples,
     health,
+    incidents,
     integrations,
+    measures,
     notifications,
     oauth,
     repositories,
@@ -59,8 +61,11 @@ class Application(FastAPI):
 ROUTERS = (
     tasks,
     integrations,
+    repositories,
     deliveries,
     conflicts,
+    incidents,
+    measures,
     diagnostics,
     oauth,
     connectors,
@@ -89,20 +94,7 @@ def create_app(rt: Runtime) -> FastAPI:
     )
     app.state.rt = rt
     app.state.meters = Meters(rt)
-    for module in (
-        tasks,
-        integrations,
-        repositories,
-        deliveries,
-        conflicts,
-        diagnostics,
-        oauth,
-        connectors,
-        events,
-        webhooks,
-        notifications,
-        health,
-    ):
+    for module in ROUTERS:
         app.include_router(module.router)
     errors.install(app)
     app.add_middleware(BodyGuard)

@@ -13,7 +13,7 @@ from core.access import Principal
 from core.errors import Forbidden, Unauthorized
 from sync.runtime import Runtime
 
-PEOPLE_ONLY = frozenset({"integrations:write", "webhooks:write", "notifications:write"})
+PEOPLE_ONLY = frozenset({"integrations:write", "webhooks:write", "notifications:write", "incidents:write"})
 """Scopes that no agent has, whatever its token says: a policy grants tools, and none of them is one of these."""
 
 bearer = HTTPBearer(
@@ -52,7 +52,7 @@ def needs(scope: str) -> Callable[[Principal], Awaitable[Principal]]:
         caller.require(scope)
         if scope in PEOPLE_ONLY and caller.tools is not None:
             thing = scope.partition(":")[0]
-            raise Forbidden(f"Agent {caller.actor} may not change {thing}: connecting tools is for people.")
+            raise Forbidden(f"Agent {caller.actor} may not change {thing}: that is for people.")
         return caller
 
     return permitted
@@ -67,4 +67,6 @@ WebhookReader = Annotated[Principal, Depends(needs("webhooks:read"))]
 WebhookWriter = Annotated[Principal, Depends(needs("webhooks:write"))]
 NotificationReader = Annotated[Principal, Depends(needs("notifications:read"))]
 NotificationWriter = Annotated[Principal, Depends(needs("notifications:write"))]
+IncidentReader = Annotated[Principal, Depends(needs("incidents:read"))]
+IncidentWriter = Annotated[Principal, Depends(needs("incidents:write"))]
 AuditReader = Annotated[Principal, Depends(needs("audit:read"))]

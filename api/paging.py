@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.schemas import Meta
+from core.db import UtcDateTime
 from core.errors import BadRequest
 
 T = TypeVar("T")
@@ -78,13 +80,25 @@ def fetch(
     return Page(rows, Meta(cursor=encode(str(getattr(rows[-1], key.key)), filters), has_more=True))
 
 
-def _as(key: InstrumentedAttribute[Any], last: str) -> str | int:
-    """The id in the key's own type: deliveries are numbered. Raises BadRequest."""
+def _as(key: InstrumentedAttribute[Any], last: str) -> str | int | datetime:
+    """The id in the key's own type: deliveries are numbered, points are at times. Raises BadRequest."""
+    if isinstance(key.type, UtcDateTime):
+        return _moment(last)
     if key.type.python_type is not int:
         return last
     if not (last.isascii() and last.isdigit() and len(last) < MAX_DIGITS):
         raise BadRequest(NOT_VALID)
     return int(last)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(NOT_VALID) from None
+    if found.tzinfo is None:
+        raise BadRequest(NOT_VALID)
+    return found
 
 
 def encode(last_id: str, filters: Mapping[str, Any]) -> str:

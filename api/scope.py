@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.access import Principal
 from core.errors import NotFound
-from core.models import Integration, NotificationMessage, NotificationRoute, Task, WebhookEndpoint, Workspace
+from core.models import Incident, Integration, NotificationMessage, NotificationRoute, Task, WebhookEndpoint, Workspace
 
 
 def task(session: Session, caller: Principal, task_id: str, *, lock: bool = False) -> Task:
@@ -56,6 +56,15 @@ def notification(session: Session, caller: Principal, notification_id: str) -> N
     found = session.scalar(select(NotificationMessage).where(NotificationMessage.id == notification_id, in_scope))
     if found is None:
         raise NotFound(f"Notification {notification_id} not found.")
+    return found
+
+
+def incident(session: Session, caller: Principal, incident_id: str) -> Incident:
+    """An incident of a visible workspace. Raises NotFound."""
+    in_scope = visible(caller, Incident.organization_id, Incident.workspace_id)
+    found = session.scalar(select(Incident).where(Incident.id == incident_id, in_scope))
+    if found is None:
+        raise NotFound(f"Incident {incident_id} not found.")
     return found
 
 

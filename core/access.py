@@ -31,6 +31,8 @@ SCOPES = (
     "webhooks:write",
     "notifications:read",
     "notifications:write",
+    "incidents:read",
+    "incidents:write",
 )
 """All that a token can be allowed; a token without a list at creation gets them all."""
 

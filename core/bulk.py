@@ -78,20 +78,21 @@ def insert_new(
     return set(connection.scalars(insertion.returning(table.c[key]), list(rows)))
 
 
-def upsert_rows(session: Session, table: FromClause, rows: Sequence[Row], *, key: str) -> None:
-    """Insert the rows; where one with the same unique `key` is there, set its columns. Nothing happens for an empty
-    list. No two rows may have the same key."""
+def upsert_rows(session: Session, table: FromClause, rows: Sequence[Row], *, key: str | tuple[str, ...]) -> None:
+    """Insert the rows; where one with the same unique `key` (one column, or several) is there, set its columns. Nothing
+    happens for an empty list. No two rows may have the same key."""
     assert isinstance(table, Table)
     if not rows:
         return
-    rows = sorted(rows, key=lambda row: row[key])
+    keys = (key,) if isinstance(key, str) else key
+    rows = sorted(rows, key=lambda row: tuple(row[name] for name in keys))
     columns = tuple(rows[0])
     if on_postgresql(session):
-        session.execute(_pg_upsert(table, columns, key), _arrays(table, columns, rows))
+        session.execute(_pg_upsert(table, columns, keys), _arrays(table, columns, rows))
         return
     insertion = sqlite.insert(table)
-    values = {name: insertion.excluded[name] for name in columns if name != key}
-    session.connection().execute(insertion.on_conflict_do_update(index_elements=[key], set_=values), list(rows))
+    values = {name: insertion.excluded[name] for name in columns if name not in keys}
+    session.connection().execute(insertion.on_conflict_do_update(index_elements=keys, set_=values), list(rows))
 
 
 def insert_missing(session: Session, table: FromClause, row: Row) -> bool:
@@ -152,9 +153,9 @@ def _pg_insert_new(table: Table, columns: tuple[str, ...], key: str, where: str 
 
 
 @lru_cache(maxsize=256)
-def _pg_upsert(table: Table, columns: tuple[str, ...], key: str) -> TextClause:
-    sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
-    return text(f"{_pg_insert(table, columns).text} ON CONFLICT ({key}) DO UPDATE SET {sets}")
+def _pg_upsert(table: Table, columns: tuple[str, ...], keys: tuple[str, ...]) -> TextClause:
+    sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    return text(f"{_pg_insert(table, columns).text} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sets}")
 
 
 @lru_cache(maxsize=256)

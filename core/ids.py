@@ -30,6 +30,7 @@ PREFIXES = {
     "WHK": "webhook endpoint",
     "NRT": "notification route",
     "NTF": "notification",
+    "INC": "incident",
 }
 """Every kind of id there is; a new one needs a migration that makes its counter."""
 

@@ -8,8 +8,8 @@ that fails waits for its next attempt without holding up the others; one that ca
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,32 +18,22 @@ from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as DbSession
 
-from connectors.contract import (
-    BadPayload,
-    CodeHeard,
-    CodeHint,
-    ConnectorError,
-    Hint,
-    Ignored,
-    LookAgain,
-    RateLimited,
-    RawDelivery,
-    RemoteTask,
-    Signal,
-    Snapshot,
-    WebhookReceiver,
-)
+from connectors.contract import ConnectorError, RateLimited, RawDelivery
 from core.bulk import among, update_rows
 from core.models import Binding, Delivery, Integration, SyncRun
 from sync.apply import Applied, apply_items
 from sync.budget import BudgetSpent
-from sync.codeheard import CodeSaid, Heard, Outcome, fetch_said, settle_said
+from sync.codeheard import Heard, Outcome, fetch_said, settle_said
+from sync.contained import contained
 from sync.failures import MAX_ATTEMPTS, RETRY_FIRST, RETRY_MOST, Fault, spread
 from sync.health import may_work
 from sync.leases import Lease, LeaseLost, hold
+from sync.monitorheard import MonitorOutcome, fetch_measured, settle_monitor
+from sync.notifications.presses import tell_presses
 from sync.proof import Proof, read_items, run_with_proof
 from sync.pull import ring_owed
 from sync.runtime import NEWS, Lane, Runtime
+from sync.said import Claimed, parts, read, within
 from sync.scope import Scope
 from sync.sessions import Session, with_refresh
 
@@ -61,36 +51,6 @@ BATCH_BYTES = 16 * 1024 * 1024
 
 
 NOT_KNOWN_YET = "It tells of an item that is gone and that nobody here knows, while a sync or a creation is going on."
-
-
-@dataclass
-class Claimed:
-    """One delivery in hand, and what became of it."""
-
-    id: int
-    attempts: int
-    raw: RawDelivery
-    named: list[str] = field(default_factory=list)
-    snapshots: list[RemoteTask] = field(default_factory=list)
-    code: CodeSaid = field(default_factory=CodeSaid)
-    ignored: list[Ignored] = field(default_factory=list)
-    error: ConnectorError | None = None
-
-    def items(self) -> list[str]:
-        """The ids of the items it is about."""
-        return [*self.named, *(task.external_id for task in self.snapshots)]
-
-    def questions(self) -> set[object]:
-        """What has to be asked for because of it."""
-        return {*self.named, *self.code.refs}
-
-    def state(self) -> str:
-        """What it is once it has been worked off."""
-        return "dead" if self.error else "done" if self.items() or self.code else "ignored"
-
-    def not_for_us(self) -> list[dict[str, str]]:
-        """What it says that means nothing here, and why."""
-        return [{"code": each.code, "text": each.text} for each in self.ignored]
 
 
 def drain(rt: Runtime, integration_id: str) -> int:
@@ -158,17 +118,6 @@ def _due(session: DbSession, integration_id: str, now: datetime) -> list[int]:
     return within(BATCH_BYTES, [(id_, size) for id_, size, _ in together])
 
 
-def within(most: int, sizes: Iterable[tuple[int, int]]) -> list[int]:
-    """The first ids whose bodies have no more bytes than that together; one at least."""
-    ids: list[int] = []
-    for id_, size in sizes:
-        most -= size
-        if ids and most < 0:
-            break
-        ids.append(id_)
-    return ids
-
-
 def _waiting(integration_id: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (Delivery.integration_id == integration_id, Delivery.state == "pending", Delivery.next_attempt_at <= now)
 
@@ -209,38 +158,35 @@ def _by_parts(rt: Runtime, lease: Lease, session: Session, left: list[Claimed]) 
         left[:] = [one for one in left if one.id not in done]
 
 
-def parts(batch: Iterable[Claimed], most: int) -> list[list[Claimed]]:
-    """Deliveries in parts that ask for so many things at most (a delivery that asks for more is a part of its own);
-    what several ask for is asked for once."""
-    found: list[tuple[list[Claimed], set[object]]] = []
-    home: dict[object, int] = {}
-    for one in batch:
-        asked = one.questions()
-        place = next((home[question] for question in asked if question in home), len(found) - 1)
-        if place < 0 or (not asked & found[place][1] and len(asked | found[place][1]) > most):
-            place = len(found)
-            found.append(([], set()))
-        found[place][0].append(one)
-        found[place][1].update(asked)
-        home.update(dict.fromkeys(asked, place))
-    return [part for part, _ in found]
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What came of a batch, by what was said."""
+
+    items: Applied
+    code: Outcome
+    monitor: MonitorOutcome
 
 
 def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Claimed]) -> None:
+    _check_access(session, batch)
     wanted = list(dict.fromkeys(id_ for one in batch for id_ in one.named))
     snapshots = [task for one in batch for task in one.snapshots]
     fetched = read_items(lease, session, wanted)
     heard = fetch_said(rt, lease, session, [one.code for one in batch])
+    measured = fetch_measured(lease, session, [one.monitor for one in batch])
     scope = _scope(session)
-    sources = {id_: f"delivery:{one.id}" for one in batch for id_ in one.items()}
+    sources = {id_: _source(one) for one in batch for id_ in one.items()}
+    watched = [(_source(one), one.monitor) for one in batch]
     now = rt.clock()
 
-    def settle(db: DbSession, proof: Proof) -> tuple[Applied, Outcome]:
+    def settle(db: DbSession, proof: Proof) -> _Settled:
         lease.guard(db)
         applied = apply(db, proof) if scope else Applied()
         outcome = settle_said(db, session, heard, now)
-        _finish(db, session.integration.id, batch, applied, outcome, now)
-        return applied, outcome
+        settled = _Settled(applied, outcome, settle_monitor(db, session, watched, measured, now))
+        tell_presses(db, session.integration, [pressed for one in batch for pressed in one.pressed], now)
+        _finish(db, session.integration.id, batch, settled, now)
+        return settled
 
     def apply(db: DbSession, proof: Proof) -> Applied:
         assert scope is not None
@@ -250,12 +196,24 @@ def _reconcile(rt: Runtime, lease: Lease, session: Session, batch: Sequence[Clai
         since = proof.watermarks
         return apply_items(db, scope, items, source="delivery", sources=sources, now=now, told=told, gone_since=since)
 
-    applied, outcome = run_with_proof(rt, lease, session, settle)
-    ring_owed(rt, applied)
-    if outcome.stored.new:
+    settled = run_with_proof(rt, lease, session, settle)
+    ring_owed(rt, settled.items)
+    if settled.code.stored.new:
         rt.ring(Lane.FACTS, NEWS)
-    if outcome.look_again:
+    if settled.code.look_again:
         rt.ring(Lane.PULL, session.integration.id)
+
+
+def _check_access(session: Session, batch: Sequence[Claimed]) -> None:
+    """That our access has ended is asked of the vendor, not believed: an old message must not end what was given anew.
+    Raises AuthFailed if it is so, and what else `check` raises."""
+    if any(one.access_ended for one in batch):
+        with contained():
+            session.connector.check()
+
+
+def _source(one: Claimed) -> str:
+    return f"delivery:{one.id}"
 
 
 def _scope(session: Session) -> Scope | None:
@@ -265,58 +223,22 @@ def _scope(session: Session) -> Scope | None:
     return Scope.of(session.integration, session.config, session.clock_offset())
 
 
-def read(one: Claimed, session: Session) -> None:
-    """What one delivery says. A payload that can't be read is its own affair, not its neighbours'."""
-    receiver = session.connector
-    assert isinstance(receiver, WebhookReceiver)
-    one.named, one.snapshots, one.code, one.ignored, one.error = [], [], CodeSaid(), [], None
-    used = session.integration.capabilities
-    try:
-        signals: Sequence[Signal] = receiver.parse(one.raw, session.config)
-    except BadPayload as error:
-        one.error = error
-        return
-    for signal in signals:
-        match signal:
-            case Ignored():
-                one.ignored.append(signal)
-            case Snapshot() | Hint() if "task_source" not in used:
-                one.ignored.append(Ignored("no_items", "The integration's config reads no items."))
-            case CodeHeard() | CodeHint() | LookAgain() if "code_source" not in used:
-                one.ignored.append(Ignored("no_code", "The integration's config reads no code."))
-            case Snapshot(task):
-                one.snapshots.append(task)
-            case Hint(external_id):
-                one.named.append(external_id)
-            case CodeHeard(event):
-                one.code.events.append(event)
-            case CodeHint(ref):
-                one.code.refs.append(ref)
-            case LookAgain(text):
-                one.code.look_again.append(text)
-            case _:
-                one.ignored.append(Ignored("not_used", "Nothing here makes use of such a message."))
-
-
 def _finish(
-    session: DbSession,
-    integration_id: str,
-    batch: Sequence[Claimed],
-    applied: Applied,
-    outcome: Outcome,
-    now: datetime,
+    session: DbSession, integration_id: str, batch: Sequence[Claimed], settled: _Settled, now: datetime
 ) -> None:
     """Write down what came of each delivery.
 
     That an item is gone which nobody here knows is no news yet while somebody may be getting to know it: a listing read
     before the item's end, or the answer to its creation, may still be on its way into the database.
     """
+    applied = settled.items
     unknown = [one for one in batch if one.attempts < MAX_ATTEMPTS and "unknown" in _items(one, applied).values()]
     waiting = {one.id for one in unknown} if unknown and _somebody_learns(session, integration_id) else set()
-    done = [one for one in batch if one.id not in waiting]
-    told = outcome.each([one.code for one in batch])
-    by_id = {one.id: heard for one, heard in zip(batch, told, strict=True)}
-    update_rows(session, Delivery.__table__, [_outcome(one, applied, by_id[one.id], now) for one in done], key="id")
+    code = settled.code.each([one.code for one in batch])
+    monitor = settled.monitor.each([one.monitor for one in batch])
+    told = zip(batch, code, monitor, strict=True)
+    rows = [_outcome(one, applied, heard, seen, now) for one, heard, seen in told if one.id not in waiting]
+    update_rows(session, Delivery.__table__, rows, key="id")
     if waiting:
         session.execute(
             update(Delivery)
@@ -340,14 +262,19 @@ def _items(one: Claimed, applied: Applied) -> dict[str, str]:
     return {id_: applied.outcomes.get(id_, "unknown") for id_ in one.items()}
 
 
-def _outcome(one: Claimed, applied: Applied, heard: Heard, now: datetime) -> dict[str, Any]:
+def _outcome(one: Claimed, applied: Applied, heard: Heard, seen: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     state = one.state()
-    if heard.ignored and not (one.items() or heard.says_something()):
+    if heard.ignored and not (one.says_more() or heard.says_something()):
         state = "ignored"
+    told = {**heard.told(), **seen}
+    if one.pressed:
+        told["buttons"] = [pressed.button for pressed in one.pressed]
+    if one.access_ended:
+        told["access"] = [f"{text} Looked at: it has not ended." for text in one.access_ended]
     return {
         "id": one.id,
         "state": state,
-        "outcome": {"items": _items(one, applied), **heard.told(), "ignored": [*one.not_for_us(), *heard.ignored]},
+        "outcome": {"items": _items(one, applied), **told, "ignored": [*one.not_for_us(), *heard.ignored]},
         "error_code": one.error.code if one.error else None,
         "error_text": one.error.text if one.error else None,
         "finished_at": now,

@@ -21,7 +21,7 @@ SWEEP_EVERY = timedelta(days=1)
 """How often the vendor's full listing is compared with ours: webhooks tell of deletions at once; this is the net below
 them, and it reads every id."""
 
-PULLABLE = frozenset({"task_source", "code_source"})
+PULLABLE = frozenset({"task_source", "alert_source", "code_source", "measure_source"})
 """Capabilities that a pull reads."""
 
 REAUTH = "reauth_required"

@@ -8,7 +8,7 @@ is shared, with a slow one no page waits. Memory holds two such batches whatever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,7 +27,9 @@ from sync.apply import Applied, apply_items
 from sync.codepull import CodePull
 from sync.failures import FAILED_AFTER, Fault, backoff
 from sync.health import DEGRADED, FAILED, Cause, Trouble, mark_working, raise_cause
+from sync.incidents.pull import AlertPull
 from sync.leases import Lease, LeaseLost, hold
+from sync.measures.pull import MeasurePull
 from sync.missed import count_missed, told_since
 from sync.proof import Proof, run_with_proof
 from sync.runs import AT_ONCE, Remapped, claim_time, claimed_until, new_run, summed
@@ -126,24 +128,27 @@ class _Run:
 def _pull(rt: Runtime, lease: Lease, session: Session, run_id: str) -> Trouble | None:
     """Read what is new of all the integration is used for. Returns what went wrong with a part of it, if anything.
 
-    Items that can't be read do not keep code from being read: it has its own cursors.
+    What can't be read of one kind does not keep the others from being read: each has its own cursor.
     """
-    used = session.integration.capabilities
-    failure: ConnectorError | None = None
-    if "task_source" in used:
+    failures: list[ConnectorError] = []
+    troubles: list[Trouble] = []
+    for capability, read in PARTS.items():
+        if capability not in session.integration.capabilities:
+            continue
         try:
-            _pull_pages(rt, lease, session, run_id)
+            trouble = read(rt, lease, session, run_id)
         except (AuthFailed, RateLimited):
             raise  # the whole account's affair
         except ConnectorError as error:
-            failure = error
-    failing = CodePull(rt, lease, session, run_id).work() if "code_source" in used else None
-    if failure is not None:
-        raise failure
-    return failing
+            failures.append(error)
+        else:
+            troubles += [trouble] if trouble else []
+    if failures:
+        raise failures[0]
+    return troubles[0] if troubles else None
 
 
-def _pull_pages(rt: Runtime, lease: Lease, session: Session, run_id: str) -> None:
+def _read_items(rt: Runtime, lease: Lease, session: Session, run_id: str) -> None:
     source = session.connector
     assert isinstance(source, TaskSource)
     told = told_since(rt, session.integration)
@@ -189,6 +194,27 @@ def ring_owed(rt: Runtime, applied: Applied) -> None:
     """Ring for the integrations that are owed a write by what was applied."""
     for integration_id in sorted(applied.owed):
         rt.ring(Lane.PUSH, integration_id)
+
+
+def _read_alerts(rt: Runtime, lease: Lease, session: Session, run_id: str) -> None:
+    AlertPull(rt, lease, session, run_id).work()
+
+
+def _read_code(rt: Runtime, lease: Lease, session: Session, run_id: str) -> Trouble | None:
+    return CodePull(rt, lease, session, run_id).work()
+
+
+def _read_measures(rt: Runtime, lease: Lease, session: Session, run_id: str) -> Trouble | None:
+    return MeasurePull(rt, lease, session, run_id).work()
+
+
+PARTS: Mapping[str, Callable[[Runtime, Lease, Session, str], Trouble | None]] = {
+    "task_source": _read_items,
+    "alert_source": _read_alerts,
+    "code_source": _read_code,
+    "measure_source": _read_measures,
+}
+"""Capability -> how what is new of it is read, the most pressing first."""
 
 
 def _finish(

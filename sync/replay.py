@@ -21,9 +21,10 @@ from core.errors import Conflict, NotFound
 from core.models import Binding, Delivery, Integration
 from sync import lifecycle
 from sync.apply import newest_of
-from sync.inbound import BATCH_BYTES, Claimed, read, within
+from sync.inbound import BATCH_BYTES
 from sync.plan import ItemPlan, plan_items
 from sync.runtime import Lane, Runtime
+from sync.said import Claimed, read, within
 from sync.sessions import Session, open_to_look
 
 MOST = 200

@@ -61,6 +61,7 @@ from connectors.contract.code import (
 )
 from connectors.contract.configuration import (
     PRODUCTION,
+    AlertingConfig,
     CodeSyncConfig,
     Config,
     ConfigModel,
@@ -169,6 +170,7 @@ __all__ = [
     "AlertRef",
     "AlertSource",
     "AlertState",
+    "AlertingConfig",
     "AppWebhookReceiver",
     "AuthFailed",
     "BadPayload",

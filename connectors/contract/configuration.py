@@ -92,6 +92,20 @@ class CodeSyncConfig(Config):
         return frozenset(self.events)
 
 
+class AlertingConfig(Config):
+    """What every config of a source of alerts shares; a vendor's model adds its own fields."""
+
+    flap_minutes: int = Field(
+        30, ge=0, le=1440, description="What goes wrong again that soon after its end is the same incident."
+    )
+    service_lines: dict[str, str] = Field(
+        default_factory=dict,
+        description="Tag (`service:payments`, or `payments` without a value) -> LIN-*; of several that fit, the first.",
+    )
+    default_service_line: str | None = Field(None, description="LIN-* of what has none of these tags.")
+    poll_seconds: int = Field(300, ge=5, le=86_400)
+
+
 class Credentials(BaseModel):
     """Base of every credential model. Secrets are `SecretStr`, so they show as stars in any repr."""
 

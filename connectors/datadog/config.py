@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 
-from connectors.contract import Config, Credentials
+from connectors.contract import AlertingConfig, Config, Credentials
 
 Site = Literal[
     "datadoghq.com",
@@ -78,7 +78,7 @@ class DatadogMetric(Config):
         return self.rollup or ("sum" if counts else _AGGREGATED.get(query.partition(":")[0], "avg"))
 
 
-class DatadogConfig(Config):
+class DatadogConfig(AlertingConfig):
     """What is followed of an organization. Without an application key nothing can be read: then `monitors`, `metrics`
     and `route` have to be empty, and the webhook is registered by hand."""
 
@@ -93,15 +93,6 @@ class DatadogConfig(Config):
     )
     history_days: int = Field(30, ge=1, le=450, description="How far back metrics are read at first.")
     max_series: int = Field(200, ge=1, le=2000, description="The most series of one metric that are kept.")
-    poll_seconds: int = Field(300, ge=5, le=86_400)
-    flap_minutes: int = Field(
-        30, ge=0, le=1440, description="What goes wrong again that soon after its end is the same incident."
-    )
-    service_lines: dict[str, str] = Field(
-        default_factory=dict,
-        description="Tag (`service:payments`, or `payments` without a value) -> LIN-*; of several that fit, the first.",
-    )
-    default_service_line: str | None = Field(None, description="LIN-* of what has none of these tags.")
 
     @model_validator(mode="after")
     def _names_are_used_once(self) -> Self:

@@ -6,7 +6,9 @@ from core.models.code import Repository
 from core.models.conflict import FieldConflict
 from core.models.delivery import Delivery, DeliveryCount
 from core.models.facts import CodeChange, CodeCommit, CodeDeployment, CodePipelineRun, CodeRelease, CodeReview
+from core.models.incident import Incident, IncidentUpdate
 from core.models.integration import Credential, Identity, Integration, OAuthAttempt, Subscription, SyncCause, SyncRun
+from core.models.measure import MeasurePoint, MeasureSeries, QualityGate
 from core.models.notification import BrokenChannel, NotificationMessage, NotificationRoute, NotificationThread
 from core.models.operation import IdCounter, Lease, RateBudget, StreamCursor
 from core.models.outbound import WebhookAttempt, WebhookEndpoint, WebhookMessage
@@ -34,14 +36,19 @@ __all__ = [
     "IdCounter",
     "IdempotencyKey",
     "Identity",
+    "Incident",
+    "IncidentUpdate",
     "Integration",
     "Lease",
+    "MeasurePoint",
+    "MeasureSeries",
     "NotificationMessage",
     "NotificationRoute",
     "NotificationThread",
     "OAuthAttempt",
     "Organization",
     "ProjectLabel",
+    "QualityGate",
     "RateBudget",
     "Repository",
     "ServiceLine",

@@ -25,6 +25,7 @@ class Integration(Base):
     cursor        where the next pull carries on; `next_pull_at` when. Both are None until there is a first one
     next_pull_at  the epoch: at once, whatever a pull under way finds; of one in `pending_auth`: when the vendor is
                   asked again whether it confirms it
+    measure_cursor  where the next reading of measures carries on
     deletions_confirmed  somebody says that what the next sweep misses was really deleted: its guard stands aside once
     next_backfill_at  repositories' first readings wait until then; None: they may go on
     next_messages_at  no notification is sent before; None: they may go out
@@ -61,6 +62,7 @@ class Integration(Base):
     sync_text: Mapped[str | None] = mapped_column(Text)
     last_synced_at: Mapped[datetime | None]
     cursor: Mapped[dict[str, Any] | None]
+    measure_cursor: Mapped[dict[str, Any] | None]
     poll_seconds: Mapped[int] = mapped_column(default=300)
     next_pull_at: Mapped[datetime | None]
     pull_failures: Mapped[int] = mapped_column(default=0)

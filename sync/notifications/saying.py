@@ -89,7 +89,7 @@ class Saying:
             return None
 
     def _say(self, under: MessageRef | None) -> MessageRef:
-        found = self._found() if self.maybe_said else None
+        found = self._found(under) if self.maybe_said else None
         if found is not None:
             return found
         self.maybe_said = True  # until the answer is there
@@ -105,11 +105,11 @@ class Saying:
             raise
         return ref
 
-    def _found(self) -> MessageRef | None:
+    def _found(self, under: MessageRef | None) -> MessageRef | None:
         """What an attempt of before has said; None: nothing, or it is one to be said again in doubt."""
         if self.reach.find and self.since is not None:
             try:
-                return self.notifier.find_sent(self.notification.id, self.channel, self.since)
+                return self.notifier.find_sent(self.notification.id, self.channel, self.since, under)
             except (Forbidden, NotFound, Rejected):
                 pass  # we may not look there
         if self.notification.kind in QUIET:

@@ -23,7 +23,16 @@ from core.db import Base
 from core.deliveries import new_row
 from core.events import Fact
 from core.ledger import Dispute, Ledger, TaskRef
-from core.models import Agent, AgentPolicy, Delivery, FieldConflict, Integration, NotificationMessage, WebhookMessage
+from core.models import (
+    Agent,
+    AgentPolicy,
+    Delivery,
+    FieldConflict,
+    Incident,
+    Integration,
+    NotificationMessage,
+    WebhookMessage,
+)
 from sync.notifications import fanout as notification_fanout
 from sync.notifications import routes
 from sync.runtime import Runtime
@@ -47,6 +56,9 @@ from tests.sync.conftest import (
 )
 from tests.sync.notifications.conftest import connect as connect_notifier
 from tests.sync.notifications.megaphone import Megaphone
+from tests.sync.watching.conftest import Watch
+from tests.sync.watching.conftest import connect as connect_tower
+from tests.sync.watching.tower import Tower, heard
 from webhooks.outbound import endpoints
 from webhooks.outbound.endpoints import By
 from webhooks.outbound.fanout import fan_out
@@ -82,6 +94,14 @@ def rt(runtime: Runtime) -> Runtime:
 def megaphone(rt: Runtime, clock: ManualClock) -> Megaphone:
     """A vendor that says things, for tests that ask for it."""
     made = Megaphone(clock)
+    rt.registry.register(made.connector())
+    return made
+
+
+@pytest.fixture
+def tower(rt: Runtime, clock: ManualClock) -> Tower:
+    """A vendor that watches, for tests that ask for it."""
+    made = Tower(clock)
     rt.registry.register(made.connector())
     return made
 
@@ -253,6 +273,19 @@ def owed_to_channel(rt: Runtime, tenant: Tenant) -> tuple[str, str]:
     notification_fanout.fan_out(rt)
     [message] = rows(rt, NotificationMessage, NotificationMessage.route_id == made.id)
     return made.id, message.id
+
+
+def alerted(rt: Runtime, tenant: Tenant) -> str:
+    """An incident of the tenant's workspace; its id. Needs the fixture `tower`."""
+    watch = Watch(rt, tower_of(rt), tenant, connect_tower(rt, tenant))
+    watch.hear(*heard(watch.tower.fires()))
+    [incident] = rows(rt, Incident, Incident.integration_id == watch.id)
+    return str(incident.id)
+
+
+def tower_of(rt: Runtime) -> Tower:
+    """The vendor that watches."""
+    return rt.registry.get("tower").vendor  # type: ignore[attr-defined]  # what `Tower.connector` makes has it
 
 
 def disputed(rt: Runtime, tenant: Tenant, integration: Integration, winner: str = "external") -> str:

@@ -23,8 +23,19 @@ from starlette.testclient import TestClient
 import connectors.egress
 from core.models import Integration
 from sync.runtime import Runtime
-from tests.api.conftest import Tenant, delivered, disputed, error_of, mapped, new_task, owed_to_channel, owed_to_webhook
+from tests.api.conftest import (
+    Tenant,
+    alerted,
+    delivered,
+    disputed,
+    error_of,
+    mapped,
+    new_task,
+    owed_to_channel,
+    owed_to_webhook,
+)
 from tests.sync.notifications.megaphone import Megaphone
+from tests.sync.watching.tower import Tower
 
 CHECKS = [
     not_a_server_error,
@@ -79,6 +90,13 @@ OPERATIONS = [
     "GET /v1/webhooks/{webhook_id}/deliveries",
     "GET /v1/webhooks/{webhook_id}/deliveries/{message_id}",
     "POST /v1/webhooks/{webhook_id}/deliveries/{message_id}/redeliver",
+    "GET /v1/integrations/{integration_id}/measures",
+    "GET /v1/integrations/{integration_id}/measures/{series_id}/points",
+    "GET /v1/integrations/{integration_id}/quality-gates",
+    "GET /v1/incidents",
+    "GET /v1/incidents/{incident_id}",
+    "PATCH /v1/incidents/{incident_id}",
+    "GET /v1/incidents/{incident_id}/history",
     "GET /v1/notification-routes",
     "POST /v1/notification-routes",
     "GET /v1/notification-routes/{route_id}",
@@ -102,7 +120,9 @@ def test_every_operation_is_listed_here(app: FastAPI) -> None:
 
 
 @pytest.fixture
-def ids(api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration, megaphone: Megaphone) -> dict[str, str]:
+def ids(
+    api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration, megaphone: Megaphone, tower: Tower
+) -> dict[str, str]:
     """Ids that exist, to reach what lies behind the 404s."""
     conflict_id = disputed(rt, tenant, integration)
     task = new_task(api, tenant, **mapped(tenant))
@@ -120,6 +140,8 @@ def ids(api: TestClient, rt: Runtime, tenant: Tenant, integration: Integration, 
         "message_id": message_id,
         "route_id": route_id,
         "notification_id": notification_id,
+        "incident_id": alerted(rt, tenant),
+        "series_id": 1,
         "delivery_id": delivered(rt, integration.id),
         "type": "toy",
     }

@@ -15,6 +15,7 @@ from sync.runtime import Runtime
 from tests.api.conftest import (
     Caller,
     Tenant,
+    alerted,
     client,
     connect,
     delivered,
@@ -31,6 +32,7 @@ from tests.api.conftest import (
 )
 from tests.sync.conftest import ManualClock
 from tests.sync.notifications.megaphone import Megaphone
+from tests.sync.watching.tower import Tower
 
 READS = {
     "a task": "/v1/tasks/{task}",
@@ -56,6 +58,12 @@ READS = {
     "notification routes": "/v1/notification-routes?workspace_id={workspace}",
     "a notification": "/v1/notifications/{notification}",
     "notifications": "/v1/notifications?workspace_id={workspace}",
+    "measures": "/v1/integrations/{integration}/measures",
+    "points": "/v1/integrations/{integration}/measures/1/points",
+    "quality gates": "/v1/integrations/{integration}/quality-gates",
+    "an incident": "/v1/incidents/{incident}",
+    "an incident's history": "/v1/incidents/{incident}/history",
+    "incidents": "/v1/incidents?workspace_id={workspace}",
     "events": "/v1/events?workspace_id={workspace}",
     "audit logs": "/v1/audit-logs?workspace_id={workspace}",
 }
@@ -100,12 +108,13 @@ WRITES: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "the end of a foreign route": ("DELETE", "/v1/notification-routes/{route}", None),
     "a test of a foreign route": ("POST", "/v1/notification-routes/{route}/test", None),
     "a foreign notification again": ("POST", "/v1/notifications/{notification}/resend", None),
+    "a change of a foreign incident": ("PATCH", "/v1/incidents/{incident}", {"status": "resolved"}),
     "a webhook secret": ("POST", "/v1/integrations/{integration}/webhook-secret", None),
 }
 
 
 @pytest.fixture
-def theirs(rt: Runtime, app: FastAPI, stranger: Tenant, megaphone: Megaphone) -> dict[str, str]:
+def theirs(rt: Runtime, app: FastAPI, stranger: Tenant, megaphone: Megaphone, tower: Tower) -> dict[str, str]:
     """Ids of everything another organization has."""
     their_client = client(app, token(rt, organization_id=stranger.organization_id, name="theirs"))
     integration = connect(rt, stranger)
@@ -125,6 +134,7 @@ def theirs(rt: Runtime, app: FastAPI, stranger: Tenant, megaphone: Megaphone) ->
         "route": route,
         "notification": notification,
         "notifier": routed.integration_id,
+        "incident": alerted(rt, stranger),
     }
 
 
@@ -147,7 +157,7 @@ def test_another_organization_is_not_written_to(
 
 @pytest.mark.parametrize("name", READS)
 def test_a_token_of_one_workspace_does_not_see_the_others(
-    name: str, caller: Caller, rt: Runtime, api: TestClient, tenant: Tenant, megaphone: Megaphone
+    name: str, caller: Caller, rt: Runtime, api: TestClient, tenant: Tenant, megaphone: Megaphone, tower: Tower
 ) -> None:
     narrowed = caller(workspace_id=second_workspace(rt, tenant))
     integration = connect(rt, tenant)
@@ -164,6 +174,7 @@ def test_a_token_of_one_workspace_does_not_see_the_others(
         "message": message,
         "route": route,
         "notification": notification,
+        "incident": alerted(rt, tenant),
     }
     assert error_of(narrowed.get(READS[name].format(**ours)))["code"] == "not_found"
 
@@ -213,6 +224,13 @@ NEEDED = {
     ("POST", "/v1/webhooks/{webhook}/test"): "webhooks:write",
     ("POST", "/v1/webhooks/{webhook}/redeliver"): "webhooks:write",
     ("POST", "/v1/webhooks/{webhook}/deliveries/{message}/redeliver"): "webhooks:write",
+    ("GET", "/v1/integrations/{integration}/measures"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}/measures/{series_id}/points"): "integrations:read",
+    ("GET", "/v1/integrations/{integration}/quality-gates"): "integrations:read",
+    ("GET", "/v1/incidents"): "incidents:read",
+    ("GET", "/v1/incidents/{incident}"): "incidents:read",
+    ("GET", "/v1/incidents/{incident}/history"): "incidents:read",
+    ("PATCH", "/v1/incidents/{incident}"): "incidents:write",
     ("GET", "/v1/notification-routes"): "notifications:read",
     ("GET", "/v1/notification-routes/{route}"): "notifications:read",
     ("GET", "/v1/notifications"): "notifications:read",
@@ -249,6 +267,8 @@ def test_every_route_needs_its_scope(
         "delivery": "1",
         "route": "NRT-26-000001",
         "notification": "NTF-26-000001",
+        "incident": "INC-26-000001",
+        "series_id": "1",
     }
     body = BODIES.get(path)
     poor = caller(scopes=[scope for scope in SCOPES if scope != needed])
@@ -270,7 +290,8 @@ def test_every_v1_route_is_in_the_table_of_scopes(app: FastAPI) -> None:
 
 def _template(path: str) -> str:
     path = path.partition("?")[0]
-    for name in ("task", "integration", "conflict", "webhook", "delivery", "message", "route", "notification"):
+    things = ("task", "integration", "conflict", "webhook", "delivery", "message", "route", "notification", "incident")
+    for name in things:
         path = path.replace(f"{{{name}}}", f"{{{name}_id}}")
     return path
 

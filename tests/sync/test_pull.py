@@ -208,7 +208,7 @@ def test_a_run_that_another_worker_has_taken_over_is_left_to_it(both, runtime, c
         if failing:
             raise Transient("The connection was cut.")
 
-    monkeypatch.setattr(module, "_pull_pages", overtaken)
+    monkeypatch.setitem(module.PARTS, "task_source", overtaken)
     assert both.poll() is None
     (run,) = both.rows(SyncRun)
     assert run.status == "running"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-KNOWN = ("task", "integration", "code", "incident", "alert", "quality", "agent", "webhook")
+KNOWN = ("task", "integration", "code", "incident", "alert", "notification", "quality", "agent", "webhook")
 """The beginnings of all events' names: a filter with another one would never match, which is a typo."""
 
 ALL = "*"

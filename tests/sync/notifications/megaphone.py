@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -65,6 +66,7 @@ class Megaphone:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.clock, self.reach = clock, Reach(edit=True, thread=True, find=True)
         self.posts: dict[str, Post] = {}
+        self._numbers = itertools.count(1)  # several channels are spoken to at once
         self.calls: list[tuple[str, str]] = []
         self.broken: dict[str, Exception] = {}
         self.limits: dict[str, datetime] = {}
@@ -76,7 +78,7 @@ class Megaphone:
 
     def send(self, told: Notification, channel: str, under: MessageRef | None) -> MessageRef:
         self._called("send", channel)
-        post = Post(f"m{len(self.posts) + 1}", channel, told, under.id if under else None, self.clock())
+        post = Post(f"m{next(self._numbers)}", channel, told, under.id if under else None, self.clock())
         self.posts[post.id] = post
         self.answers("send", channel)
         return MessageRef(f"there:{channel}", post.id)
@@ -92,9 +94,11 @@ class Megaphone:
         self.answers("update", channel)
         return ref
 
-    def find(self, notification_id: str, channel: str, since: datetime) -> MessageRef | None:
+    def find(self, notification_id: str, channel: str, since: datetime, under: MessageRef | None) -> MessageRef | None:
+        """Answers are only found under what they answer."""
         self._called("find", channel)
-        found = [p for p in self.posts.values() if p.says.id == notification_id and p.channel == channel]
+        place = (channel, under.id if under else None)
+        found = [p for p in self.posts.values() if p.says.id == notification_id and (p.channel, p.under) == place]
         return next((MessageRef(f"there:{channel}", post.id) for post in found if post.at >= since), None)
 
     def _called(self, operation: str, channel: str) -> None:
@@ -176,9 +180,11 @@ class _Connector:
         self._authorized()
         return self.vendor.update(ref, notification)
 
-    def find_sent(self, notification_id: str, channel: str, since: datetime) -> MessageRef | None:
+    def find_sent(
+        self, notification_id: str, channel: str, since: datetime, under: MessageRef | None = None
+    ) -> MessageRef | None:
         self._authorized()
-        return self.vendor.find(notification_id, channel, since)
+        return self.vendor.find(notification_id, channel, since, under)
 
     def _authorized(self) -> None:
         if self._token in self.vendor.dead_tokens:

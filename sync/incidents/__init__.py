@@ -1,0 +1,1 @@
+"""Incidents: what alerts amount to, kept, told and changed by hand."""

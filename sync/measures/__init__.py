@@ -1,0 +1,1 @@
+"""Measures: series of numbers and quality gates, read and kept."""
