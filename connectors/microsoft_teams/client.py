@@ -60,19 +60,22 @@ BOT_ADVICE: Mapping[type[ConnectorError], str] = {
 
 
 class Pace:
-    """What a channel may be told so soon. It knows of its own messages only: the vendor has the last word."""
+    """What a channel may be told so soon. It knows of its own messages only: the vendor has the last word. Several
+    channels may be spoken to at once, and one may go by two names."""
 
     def __init__(self, windows: Windows, now: Callable[[], datetime]) -> None:
-        self._windows, self._now = windows, now
+        self._windows, self._now, self._lock = windows, now, threading.Lock()
         self._said: defaultdict[str, deque[datetime]] = defaultdict(lambda: deque(maxlen=max(n for n, _ in windows)))
 
     def take(self, channel: str) -> None:
         """Count a message. Raises RateLimited for one too many: it is this channel that has to wait."""
-        now, said = self._now(), self._said[channel]
-        for most, time in self._windows:
-            if len(said) >= most and said[-most] + time > now:
-                raise RateLimited("Teams takes only so many messages for one channel.", said[-most] + time, "item")
-        said.append(now)
+        with self._lock:
+            now, said = self._now(), self._said[channel]
+            for most, time in self._windows:
+                if len(said) >= most and said[-most] + time > now:
+                    text = "Teams takes only so many messages for one channel."
+                    raise RateLimited(text, said[-most] + time, "item")
+            said.append(now)
 
 
 class FlowClient:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from connectors.contract import (
@@ -271,6 +272,15 @@ def test_a_bot_that_is_not_there_is_told_to_be_added(teams: Bench) -> None:
             do(teams.bot())
     with pytest.raises(NotFound, match="add the app"):
         teams.bot().send(notification(), "19:nowhere@thread.tacv2")
+
+
+def test_a_bot_taken_out_of_its_default_channel_later_can_still_speak_elsewhere(teams: Bench) -> None:
+    keys = SecretStr(teams.bot().check().learned["bot_keys"])
+    teams.act("remove_bot", channel=DELIVERY)
+    assert teams.bot(keys=keys).check().id == f"{APP_ID}@{TENANT}"
+    teams.bot(keys=keys).send(notification(), "incidents")
+    with pytest.raises(AuthFailed):
+        teams.bot(keys=keys, password="ended-in-the-meantime").check()
 
 
 def test_a_message_that_is_gone_can_not_be_changed(teams: Bench) -> None:
