@@ -238,26 +238,31 @@ class ClickUpConnector:
         """One webhook for the only mapped List, or for the Workspace. One there is already is adopted, and set going
         again if ClickUp has suspended it. The secret is ClickUp's choice."""
         only = self._lists if len(self._lists) == 1 else []
-        hooks = [hook for hook in self._client.webhooks() if hook.endpoint == url]
+        body = {"endpoint": url, "events": list(webhook.SUBSCRIBED)}
+        hooks = self._hooks(url)
         fitting = [hook for hook in hooks if [str(hook.list_id)] == only or not (hook.list_id or only)][:1]
         for hook in hooks:
             if hook not in fitting:
                 self._client.unregister(hook.id)
         if not fitting:
-            return self._subscription(self._client.register(url, webhook.SUBSCRIBED, only))
+            place = {"list_id": int(only[0])} if only else {}
+            return self._subscription(self._client.register(self._config.workspace_id, body | place))
         if not fitting[0].works(webhook.SUBSCRIBED):
-            self._client.revive(fitting[0].id, url, webhook.SUBSCRIBED)
+            self._client.change(fitting[0].id, body | {"status": "active"})
         return self._subscription(fitting[0])
 
     def renew(self, subscription: c.Subscription, url: str) -> c.Subscription | None:
         """Nothing ends, but ClickUp gives up on webhooks: None for one it has dropped deliveries of, or has no more."""
-        hooks = (hook for hook in self._client.webhooks() if hook.endpoint == url and hook.works(webhook.SUBSCRIBED))
-        return next((self._subscription(hook) for hook in hooks if hook.id in subscription.external_ids), None)
+        ours = (hook for hook in self._hooks(url) if hook.id in subscription.external_ids)
+        return next((self._subscription(hook) for hook in ours if hook.works(webhook.SUBSCRIBED)), None)
 
     def unsubscribe(self, subscription: c.Subscription) -> None:
         """Remove it; one already gone is success."""
         for hook_id in subscription.external_ids:
             self._client.unregister(hook_id)
+
+    def _hooks(self, url: str) -> list[Webhook]:
+        return [hook for hook in self._client.webhooks(self._config.workspace_id) if hook.endpoint == url]
 
     def _subscription(self, hook: Webhook) -> c.Subscription:
         return c.Subscription((hook.id,), self._now() + BELIEVED, SecretStr(hook.secret))
