@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from connectors import contract as c
 from connectors.azure_boards import mapping, webhook, wiql
-from connectors.azure_boards.client import BoardsClient
+from connectors.azure_boards.client import BoardsClient, Found
 from connectors.azure_boards.config import AzureBoardsConfig
 from connectors.azure_boards.manifest import MANIFEST
 from connectors.azure_boards.mapping import Reader, State, WorkItem
@@ -37,14 +37,6 @@ HINTS = {
     "assignee": "The person must be a member of the organization, with access to the project.",
 }
 """Our field -> what an operator can do when Azure refuses it."""
-
-
-class _Window(NamedTuple):
-    """Ids in order, when that was true by Azure's clock, and whether none are behind them."""
-
-    ids: Sequence[int]
-    as_of: str
-    last: bool
 
 
 class AzureBoardsConnector(Subscribed):
@@ -84,10 +76,10 @@ class AzureBoardsConnector(Subscribed):
         if state.get("projects") != scope:
             state = {"since": None, "projects": scope}
         after, as_of = int(state.get("after") or 0), state.get("as_of")
-        for window in self._windows(self._changed_since(state["since"]), after):
-            as_of = as_of or window.as_of
-            total = len(window.ids) if window.last and state["since"] is None and not after else None
-            for batch in batches(window.ids, BATCH):
+        for found, last in self._windows(self._changed_since(state["since"]), after):
+            as_of = as_of or found.as_of
+            total = len(found.ids) if last and state["since"] is None and not after else None
+            for batch in batches(found.ids, BATCH):
                 after = batch[-1]
                 carry_on = {**state, "after": after, "as_of": as_of}
                 yield c.TaskPage(self._read(batch), carry_on, total)
@@ -98,18 +90,19 @@ class AzureBoardsConnector(Subscribed):
             return self._mine
         return wiql.changed_since(self._mine, moment(since) - timedelta(minutes=self._config.overlap_minutes))
 
-    def _windows(self, where: str, after: int = 0) -> Iterator[_Window]:
-        """All ids above one, in order: at once, or, where there are more than Azure gives, stretch by stretch."""
+    def _windows(self, where: str, after: int = 0) -> Iterator[tuple[Found, bool]]:
+        """All ids above one, in order: at once, or, where there are more than Azure gives, stretch by stretch; and
+        whether these are the last."""
         span = WINDOW
         while (found := self._client.query(wiql.ids(where, after))) is None:
             while (part := self._client.query(wiql.ids(where, after, after + span))) is None:
                 if span == 1:
                     raise c.BadPayload("Azure says that a single work item is too much for a query.")
                 span //= 2
-            yield _Window(part.ids, part.as_of, last=False)
+            yield part, False
             after += span
             span *= 1 if part.ids else 2
-        yield _Window(found.ids, found.as_of, last=True)
+        yield found, True
 
     def _read(self, ids: Sequence[int]) -> list[c.RemoteTask]:
         return [self._reader.task(item) for item in self._client.items(ids)]
@@ -128,14 +121,14 @@ class AzureBoardsConnector(Subscribed):
 
     def all_ids(self) -> Iterator[Sequence[str]]:
         """The ids of all work items in the mapped paths."""
-        for window in self._windows(self._mine):
-            yield [str(item_id) for item_id in window.ids]
+        for found, _ in self._windows(self._mine):
+            yield list(map(str, found.ids))
 
     # --- TaskSink -----------------------------------------------------------------------------------
 
     def find_created(self, create_key: str) -> Sequence[c.RemoteTask]:
         """The work items that carry the key, the oldest first."""
-        ids = [item_id for window in self._windows(wiql.tagged(create_key)) for item_id in window.ids]
+        ids = [item_id for found, _ in self._windows(wiql.tagged(create_key)) for item_id in found.ids]
         tasks = [task for batch in batches(ids, BATCH) for task in self._read(batch)]
         return sorted((t for t in tasks if t.create_key == create_key), key=lambda task: int(task.external_id))
 
@@ -202,7 +195,8 @@ class AzureBoardsConnector(Subscribed):
         wanted = {kind.casefold() for kind in self._config.work_item_types}
         for area in self._areas:
             project = _project(area)
-            kinds = [kind for kind in self._client.types(project) if not wanted or kind.casefold() in wanted]
+            types = [kind.name for kind in self._client.types(project)]
+            kinds = [name for name in types if not wanted or name.casefold() in wanted]
             names = {(kind, state.name) for kind in kinds for state in self._states(project, kind)}
             meant = {self._reader.status(project, kind, name) for kind, name in names}
             statuses = sorted(meant, key=lambda one: (one.name, one.here))

@@ -18,7 +18,7 @@ from connectors.http import Response
 from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
 from connectors.jira.mapping import FIELDS, PROPERTY, Issue, Named, Transition, User, VendorStatus
 from connectors.reading import pages
-from connectors.rest import RestClient, member
+from connectors.rest import Endpoint, RestClient, member
 from connectors.writes import FieldsRefused
 
 T = TypeVar("T")
@@ -173,9 +173,7 @@ class JiraClient(RestClient):
         place = path if path.startswith(_REST) else _API + path
         return super().call(method, self.base + place, headers=headers, **more)
 
-    def myself(self) -> Myself:
-        """Who the credentials speak for."""
-        return self.get("/myself", Myself)
+    myself = Endpoint("GET /myself", Myself)
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -281,9 +279,10 @@ class JiraClient(RestClient):
 
     # --- webhooks -----------------------------------------------------------------------------------
 
-    def webhooks(self) -> list[Webhook]:
-        """The webhooks this app registered for this account (five at most)."""
-        return self.get("/webhook", list[Webhook], "values", params={"maxResults": 100})
+    webhooks = Endpoint("GET /webhook", list[Webhook], "values", params={"maxResults": 100})
+    admin_webhooks = Endpoint(f"GET {_ADMIN}", list[AdminWebhook])
+    register_admin_webhook = Endpoint(f"POST {_ADMIN}", AdminWebhook)
+    delete_admin_webhook = Endpoint(f"DELETE {_ADMIN}/{{}}", Response, allow=(404,))
 
     def register_webhook(self, url: str, jql: str, events: Sequence[str]) -> int:
         """Register one and get its id. Raises Rejected with Jira's reasons."""
@@ -301,18 +300,6 @@ class JiraClient(RestClient):
     def delete_webhooks(self, ids: Sequence[int]) -> None:
         """Remove; unknown ids are no error."""
         self.call("DELETE", "/webhook", json={"webhookIds": list(ids)})
-
-    def admin_webhooks(self) -> list[AdminWebhook]:
-        """All webhooks administrators registered."""
-        return self.get(_ADMIN, list[AdminWebhook])
-
-    def register_admin_webhook(self, body: dict[str, Any]) -> AdminWebhook:
-        """Register one with a secret of ours."""
-        return self.send("POST", _ADMIN, body, AdminWebhook)
-
-    def delete_admin_webhook(self, webhook_id: str) -> None:
-        """Remove one; one already gone is no error."""
-        self.call("DELETE", f"{_ADMIN}/{webhook_id}", allow=(404,))
 
 
 def _search(jql: str, size: int, token: str | None) -> dict[str, Any]:
