@@ -43,6 +43,7 @@ PAGES = {
             "connectors/bytime.py",
             "connectors/words.py",
             "connectors/writes.py",
+            "connectors/transitions.py",
             "connectors/texts.py",
             "connectors/times.py",
             "connectors/chosen_id.py",

@@ -90,7 +90,7 @@ class JiraConnector(Writer):
         sight = Sight("project", self._client.browsable, self._projects)
 
         def gone(issue_id: str, text: str) -> c.Gone:
-            place = self._places.get(issue_id)
+            place = self._steps.places.get(issue_id)
             return sight.gone(issue_id, text, [place.project] if place else None)
 
         known = [task for batch in batches(ids, BULK) for task in self._tasks(self._client.bulk_fetch(batch))]
