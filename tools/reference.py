@@ -44,6 +44,7 @@ PAGES = {
             "connectors/words.py",
             "connectors/writes.py",
             "connectors/transitions.py",
+            "connectors/changelog.py",
             "connectors/texts.py",
             "connectors/times.py",
             "connectors/chosen_id.py",

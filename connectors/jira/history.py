@@ -1,98 +1,49 @@
-"""What our writes replaced, told by an issue's changelog. Pure."""
+"""An issue's changelog as the log of changes to our fields. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from connectors import contract as c
-from connectors.jira.mapping import (
-    Change,
-    ChangeItem,
-    Issue,
-    Named,
-    Reader,
-    StatusCategory,
-    VendorStatus,
-)
+from connectors.changelog import Entry
+from connectors.jira.mapping import Change, ChangeItem, Issue, Named, Reader, StatusCategory, VendorStatus
 from connectors.times import epoch_ms, moment
 
-SENT_AS = {"title": "summary", "description": "description", "priority": "priority", "assignee": "assignee"}
-"""Our field -> Jira's; the status has the same name."""
 
-_Entry = tuple[ChangeItem, Change]
-
-
-def overwritten(
-    issue: Issue,
-    sent: Mapping[str, str | None],
-    expected: c.Expected,
-    hops: Sequence[str],
-    reader: Reader,
-    statuses: Mapping[str, VendorStatus],
-) -> dict[str, c.RemoteValue]:
-    """Sent field -> the value our write replaced, where that was not the expected one.
-
-    `hops` are the ids of the statuses we put the issue in; `statuses` are the known ones by id, as the changelog does
-    not say what category a status is of.
-    """
+def log_of(issue: Issue, version: int, reader: Reader, statuses: Mapping[str, VendorStatus]) -> list[Entry]:
+    """The changes since a version, the newest first. `statuses` are the known ones by id: the changelog does not say
+    what category a status is of."""
     changes = issue.changelog.histories if issue.changelog else ()
-    since = [change for change in changes if epoch_ms(moment(change.created)) > expected.version]
-    since.sort(key=lambda change: int(change.id), reverse=True)
-    found: dict[str, c.RemoteValue] = {}
-    for name in sent.keys() & expected.there.keys():
-        entries = [(item, change) for change in since for item in change.items if item.name == SENT_AS.get(name, name)]
-        if name == "description":
-            replaced = _another_text(entries)
-        elif name == "status":
-            entry = _first_of_ours(entries, hops)
-            replaced = entry and reader.status(_left(entry[0], statuses), _resolution(entry, issue))
-        else:
-            entry = _ours(entries, name, sent[name])
-            replaced = entry and _before(name, entry[0], reader)
-        if replaced is not None and replaced.there != expected.there[name]:
-            found[name] = replaced
-    return found
+    newest = sorted(changes, key=lambda change: int(change.id), reverse=True)
+    since = [change for change in newest if epoch_ms(moment(change.created)) > version]
+    found = [_entry(item, change, issue, reader, statuses) for change in since for item in change.items]
+    return [entry for entry in found if entry is not None]
 
 
-def _another_text(entries: Sequence[_Entry]) -> c.RemoteValue | None:
-    """What stood before our own change, the newest, if there was one more: the changelog has wiki text, which can't be
-    compared with a document."""
-    return c.RemoteValue(entries[1][0].new_text, "wiki") if len(entries) > 1 else None
-
-
-def _ours(entries: Sequence[_Entry], name: str, sent: str | None) -> _Entry | None:
-    """The newest change to what we sent; None when the value was there already."""
-    value = sent.partition(":")[0] if name == "priority" and sent else sent
-    made = (entry for entry in entries if (entry[0].new_text if name == "title" else entry[0].new) == value)
-    return next(made, None)
-
-
-def _first_of_ours(entries: Sequence[_Entry], hops: Sequence[str]) -> _Entry | None:
-    """The change of status before which somebody else's status stood: of a longer way, the first hop."""
-    left = list(hops)
-    first = None
-    for entry in entries:
-        if left and entry[0].new == left[-1]:
-            first = entry
-            left.pop()
-    return first
-
-
-def _left(item: ChangeItem, statuses: Mapping[str, VendorStatus]) -> VendorStatus:
-    unknown = VendorStatus(item.old or "", item.old_text or "", StatusCategory("undefined"))
-    return statuses.get(unknown.id, unknown)
-
-
-def _before(name: str, item: ChangeItem, reader: Reader) -> c.RemoteValue:
-    """The value of a field other than the status before a change."""
+def _entry(
+    item: ChangeItem, change: Change, issue: Issue, reader: Reader, statuses: Mapping[str, VendorStatus]
+) -> Entry | None:
+    """One change as one of our fields; None for any other. Titles are told as text only, and descriptions as wiki text,
+    which can't be compared with a document."""
+    name, old = item.name, item.old_text
+    if name == "summary":
+        return Entry("title", item.new_text, c.RemoteValue(old, old))
+    if name == "description":
+        return Entry(name, item.new_text, c.RemoteValue(old, "wiki"))
     if name == "priority":
-        return reader.priority(None if item.old is None else Named(item.old, item.old_text or ""))
-    return c.RemoteValue(item.old_text, item.old_text if name == "title" else item.old)
+        return Entry(name, item.new, reader.priority(None if item.old is None else Named(item.old, old or "")))
+    if name == "assignee":
+        return Entry(name, item.new, c.RemoteValue(old, item.old))
+    if name != "status":
+        return None
+    unknown = VendorStatus(item.old or "", old or "", StatusCategory("undefined"))
+    left = statuses.get(unknown.id, unknown)
+    return Entry(name, item.new, reader.status(left, _resolution(change, issue)))
 
 
-def _resolution(entry: _Entry, issue: Issue) -> str:
+def _resolution(change: Change, issue: Issue) -> str:
     """The issue's resolution before a change of its status."""
-    for item in entry[1].items:
+    for item in change.items:
         if item.name == "resolution":
             return item.old_text or ""
     return issue.fields.resolution.name if issue.fields.resolution else ""

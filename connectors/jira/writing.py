@@ -9,10 +9,11 @@ from typing import Any
 import structlog
 
 from connectors import contract as c
+from connectors.changelog import overwritten
 from connectors.jira import jql
 from connectors.jira.client import JiraClient, Page
 from connectors.jira.config import JiraConfig
-from connectors.jira.history import overwritten
+from connectors.jira.history import log_of
 from connectors.jira.mapping import (
     PRIORITY_NAMES,
     PROPERTY,
@@ -138,8 +139,8 @@ class Writer:
         issue = issue or self._client.issue(external_id, expand="changelog")
         self._steps.see([issue])
         self._note_priority(changes.get("priority"), issue, write)
-        replaced = overwritten(issue, write.sent, expected, passed, self._reader, self._steps.statuses)
-        return write.done(self._reader.task(issue), replaced)
+        log = log_of(issue, expected.version, self._reader, self._steps.statuses)
+        return write.done(self._reader.task(issue), overwritten(log, _made(write, passed), expected))
 
     def _kept(self, issue_id: str, name: str, value: Any, expected: c.Expected, write: Write) -> bool:
         """Whether the vendor's value says it already and says more: Lowest is low, a panel is text."""
@@ -189,3 +190,11 @@ class Writer:
         else:
             write.sent["status"] = moved.there
         return moved.passed
+
+
+def _made(write: Write, passed: Sequence[str]) -> dict[str, Sequence[str | None] | None]:
+    """What we changed, in the words of the changelog: `passed` are the statuses we put the issue in."""
+    made: dict[str, Sequence[str | None] | None] = {name: [there] for name, there in write.sent.items()}
+    priority = write.sent.get("priority")
+    ours = {"description": None, "status": passed, "priority": [priority and priority.partition(":")[0]]}
+    return made | {name: values for name, values in ours.items() if name in made}
