@@ -41,6 +41,7 @@ PAGES = {
             "connectors/graphql.py",
             "connectors/reading.py",
             "connectors/bytime.py",
+            "connectors/byid.py",
             "connectors/words.py",
             "connectors/writes.py",
             "connectors/transitions.py",

@@ -10,8 +10,8 @@ import msgspec
 
 from connectors import contract as c
 from connectors.azure import AzureClient, part
-from connectors.azure_boards.mapping import FIELDS, Identity, State, WorkItem
-from connectors.azure_boards.refusal import problem_of
+from connectors.azure_boards.mapping import FIELDS, NAMES, Identity, State, WorkItem
+from connectors.azure_refusal import problem_of
 from connectors.reading import pages
 from connectors.response import Response
 from connectors.rest import Endpoint
@@ -78,7 +78,7 @@ class BoardsClient(AzureClient):
         response = self.call("POST", "_apis/wit/wiql", params=params, json={"query": wiql}, allow=(400,))
         if response.status == 200:
             return response.decode(Found)
-        problem = problem_of(response)
+        problem = problem_of(response, NAMES)
         if problem.says(TOO_MANY):
             return None
         raise c.Rejected(self.http.redact(f"Azure refuses the query: {problem.text}"))
@@ -105,7 +105,7 @@ class BoardsClient(AzureClient):
         response = self.call(method, path, json=list(patch), headers=JSON_PATCH, allow=(400,))
         if response.status != 400:
             return response.decode(WorkItem)
-        problem = problem_of(response)
+        problem = problem_of(response, NAMES)
         text = self.http.redact(problem.text)
         if problem.is_a_race:
             raise c.Conflict(text)

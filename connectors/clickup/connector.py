@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -60,11 +61,8 @@ class ClickUpConnector:
 
     def changed_tasks(self, cursor: c.Cursor | None) -> Iterator[c.TaskPage]:
         """Tasks by the time of their last change; with a List that is new in the config, all of them."""
-        known = bytime.since(cursor, self._lists)
-        overlap = self._config.overlap_minutes * 60_000
-        for tasks in bytime.oldest_first(self._ask, 0 if known is None else known - overlap):
-            known = max([known or 0, *(task.changed for task in tasks)]) or None
-            yield c.TaskPage([self._reader.task(task) for task in tasks], bytime.cursor_at(known, self._lists))
+        overlap = timedelta(minutes=self._config.overlap_minutes)
+        return bytime.changed(cursor, self._lists, self._ask, self._reader.task, overlap)
 
     def _ask(self, window: bytime.Window) -> bytime.Answer[Task]:
         bounds = {"date_updated_gt": window.after} | ({"date_updated_lt": window.until} if window.until else {})
