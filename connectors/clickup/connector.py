@@ -72,20 +72,13 @@ class ClickUpConnector:
 
     def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, c.RemoteTask | c.Gone]:
         """The tasks now, a call each. What can't be read any more is proven deleted, or unreachable."""
-        return fetched(ids, self._one, Sight("List", self._sees, self._lists).gone)
+        return fetched(ids, self._one, Sight("List", self._client.statuses, self._lists).gone)
 
     def _one(self, task_id: str) -> c.RemoteTask | c.Gone:
         try:
             return self._reader.task(self._client.task(task_id))
         except c.Forbidden as error:
             return c.Gone(task_id, c.GoneReason.UNREACHABLE, error.text)
-
-    def _sees(self, list_id: str) -> bool:
-        try:
-            self._client.statuses(list_id)
-        except (c.Forbidden, c.NotFound):
-            return False
-        return True
 
     def all_ids(self) -> Iterator[Sequence[str]]:
         """The ids of all tasks in the mapped Lists, the archived ones last: no listing of the Workspace has them."""

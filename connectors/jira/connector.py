@@ -17,7 +17,7 @@ from connectors.jira.client import Page, Webhook
 from connectors.jira.config import BasicCredentials, OAuthCredentials
 from connectors.jira.manifest import MANIFEST, SCOPES
 from connectors.jira.writing import Writer
-from connectors.reading import Listed, Sight, batches, changed, fetched, pages
+from connectors.reading import Listed, Sight, batches, changed, fetched, pages, with_email
 from connectors.times import at_ms
 
 BULK = 100
@@ -127,11 +127,8 @@ class JiraConnector(Writer):
 
     def find_user(self, email: str, container: str) -> c.RemoteUser | None:
         """The person with this address; where addresses are hidden, the only one Jira finds by it."""
-        people = [user for user in self._client.assignable(container, email) if user.active]
-        exact = [user for user in people if (user.email_address or "").casefold() == email.casefold()]
-        hidden = [user for user in people if not user.email_address]
-        chosen = exact or (hidden if len(people) == 1 else [])
-        return chosen[0].remote if len(chosen) == 1 else None
+        people = [user.remote for user in self._client.assignable(container, email) if user.active]
+        return with_email(people, email, hidden=True)
 
     # --- webhooks -----------------------------------------------------------------------------------
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from pydantic import SecretStr
 
+from connectors import chosen_id
 from connectors import contract as c
-from connectors.chosen_id import GENERATIONS, id_of
 from connectors.hooks import advising, no_handshake
 from connectors.linear import webhook
 from connectors.linear.client import LinearClient
@@ -90,38 +90,25 @@ class LinearConnector:
     # --- TaskSink -----------------------------------------------------------------------------------
 
     def create_task(self, draft: c.TaskDraft, create_key: str) -> c.TaskWritten:
-        """One issue, whose id is the key. That it is there already only shows when it is made again: then it is left to
-        be found. One that somebody put into the trash keeps its id, and the next generation is made."""
+        """One issue, whose id is the key."""
         team = next(self._client.teams([draft.container]), None)
         if team is None:
             raise c.Rejected(f"There is no team {draft.container} in Linear, or the account can't see it.")
         write = self._reader.edit(drafted(draft, "status"), team, {})
-        for generation in range(GENERATIONS):
-            issue_id = id_of(create_key, generation)
-            try:
-                write.body |= {"id": issue_id, "teamId": team.id}
-                return write.done(self._reader.task(created(lambda body: self._client.create(input=body), write, {})))
-            except c.Rejected as refusal:
-                held = self._held(issue_id)
-                if held is None:
-                    raise
-                if not held.trashed:
-                    raise c.Transient(f"{held.identifier} was created before: {refusal.text}") from None
-        raise c.Rejected(f"{GENERATIONS} issues of this task are in Linear's trash; empty it, or make a new task.")
 
-    def _held(self, issue_id: str) -> Issue | None:
-        try:
-            return self._client.issue(id=issue_id)
-        except c.NotFound:
-            return None
+        def make(issue_id: str) -> Issue:
+            write.body |= {"id": issue_id, "teamId": team.id}
+            return created(lambda body: self._client.create(input=body), write, {})
+
+        return write.done(self._reader.task(chosen_id.create("Linear", create_key, make, self._read)))
+
+    def _read(self, issue_id: str) -> Issue:
+        return self._client.issue(id=issue_id)
 
     def find_created(self, create_key: str) -> Sequence[c.RemoteTask]:
         """The issue whose id is the key."""
-        for generation in range(GENERATIONS):
-            issue = self._held(id_of(create_key, generation))
-            if issue is None or not issue.trashed:
-                return [self._reader.task(issue)] if issue else []
-        return []
+        issue = chosen_id.find(create_key, self._read)
+        return [self._reader.task(issue)] if issue else []
 
     def update_task(self, external_id: str, changes: c.TaskChanges, expected: c.Expected) -> c.TaskWritten:
         """One mutation, which tells what it replaced; before a change of status a look at the team's states."""

@@ -30,7 +30,7 @@ from connectors.jira.mapping import (
 )
 from connectors.jira.workflow import way_of
 from connectors.texts import one_line
-from connectors.times import epoch_ms, moment
+from connectors.times import epoch_ms, local_minute, moment
 from connectors.transitions import best, next_hop
 from sync.lint import contradictions
 
@@ -274,7 +274,7 @@ ZONES = st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"})
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2036, 1, 1)), ZONES)
 def test_a_local_minute_is_never_after_the_moment_however_it_is_read(naive, name):
     start, zone = naive.replace(tzinfo=UTC), ZoneInfo(name)
-    local = jql.local_minute(start, zone)
+    local = local_minute(start, zone)
     readings = [local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
     assert max(readings) <= start
     assert start - min(readings) < timedelta(hours=26)
@@ -283,8 +283,8 @@ def test_a_local_minute_is_never_after_the_moment_however_it_is_read(naive, name
 def test_the_hour_a_clock_change_repeats_is_stepped_over():
     zone = ZoneInfo("America/New_York")
     first, second = datetime(2026, 11, 1, 5, 30, tzinfo=UTC), datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
-    assert jql.local_minute(first, zone) == datetime(2026, 11, 1, 0, 30)
-    assert jql.local_minute(second, zone) == datetime(2026, 11, 1, 1, 30)
+    assert local_minute(first, zone) == datetime(2026, 11, 1, 0, 30)
+    assert local_minute(second, zone) == datetime(2026, 11, 1, 1, 30)
 
 
 def test_zones_of_half_hours():
