@@ -37,6 +37,18 @@ def pages(ask: Callable[[K], P], first: K, following: Callable[[P, K], K | None]
         place = after
 
 
+def counted(ask: Callable[[int], tuple[Sequence[P], bool]]) -> Iterator[P]:
+    """All rows of a list whose pages begin at a number: `ask` gives those from there on, and whether they are the
+    last."""
+    start = 0
+    while True:
+        rows, last = ask(start)
+        yield from rows
+        if last or not rows:
+            return
+        start += len(rows)
+
+
 def marker_in(texts: Iterable[object]) -> str | None:
     """The marker of the platform among an item's labels or tags, which vendors may spell in another case."""
     words = (text.lower() for text in texts if isinstance(text, str))

@@ -54,6 +54,7 @@ PAGES = {
             "connectors/markup/markdown.py",
             "connectors/markup/stored.py",
             "connectors/credentials.py",
+            "connectors/sites.py",
             "connectors/envelope.py",
             "connectors/hooks.py",
             "connectors/signing.py",

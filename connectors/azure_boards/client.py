@@ -12,7 +12,7 @@ from connectors import contract as c
 from connectors.azure import AzureClient, part
 from connectors.azure_boards.mapping import FIELDS, NAMES, Identity, State, WorkItem
 from connectors.azure_refusal import problem_of
-from connectors.reading import pages
+from connectors.reading import counted
 from connectors.response import Response
 from connectors.rest import Endpoint
 from connectors.writes import FieldsRefused
@@ -123,8 +123,8 @@ class BoardsClient(AzureClient):
 def _turned(ask: Callable[..., list[T]]) -> Iterator[T]:
     """All rows of a list that is paged by number."""
 
-    def page(skip: int) -> list[T]:
-        return ask(params={"$top": PEOPLE, "$skip": skip})
+    def page(skip: int) -> tuple[list[T], bool]:
+        rows = ask(params={"$top": PEOPLE, "$skip": skip})
+        return rows, len(rows) < PEOPLE
 
-    for rows in pages(page, 0, lambda rows, skip: None if len(rows) < PEOPLE else skip + len(rows)):
-        yield from rows
+    return counted(page)

@@ -17,7 +17,8 @@ from connectors import contract as c
 from connectors.http import Response
 from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
 from connectors.jira.mapping import FIELDS, PROPERTY, Issue, Named, Transition, User, VendorStatus
-from connectors.reading import pages
+from connectors.reading import counted
+from connectors.requests_adapter import lend
 from connectors.rest import Endpoint, RestClient, member
 from connectors.writes import FieldsRefused
 
@@ -223,11 +224,11 @@ class JiraClient(RestClient):
     def priorities(self) -> list[Named]:
         """The site's priorities, most urgent first."""
 
-        def ask(start: int) -> _Priorities:
-            return self.get("/priority/search", _Priorities, params={"startAt": start, "maxResults": 50})
+        def ask(start: int) -> tuple[list[Named], bool]:
+            page = self.get("/priority/search", _Priorities, params={"startAt": start, "maxResults": 50})
+            return page.values, page.is_last
 
-        found = pages(ask, 0, lambda page, start: None if page.is_last or not page.values else start + len(page.values))
-        return [priority for page in found for priority in page.values]
+        return list(counted(ask))
 
     def assignable(self, project: str, query: str) -> list[User]:
         """People who may be given issues of the project, found by the start of name or address."""
@@ -270,11 +271,7 @@ class JiraClient(RestClient):
         options: dict[str, Any] = {"server": self.base, "rest_api_version": "3"}
         library = JIRA(options=options, max_retries=0, get_server_info=False, logging=False)
         library.deploymentType = "Cloud"
-        session = library._session
-        session.trust_env = False
-        session.headers["Authorization"] = self._authorization()
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, self.http.requests_adapter(allow=(400,)))
+        lend(self.http, library._session, self._authorization(), allow=(400,))
         return library
 
     # --- webhooks -----------------------------------------------------------------------------------

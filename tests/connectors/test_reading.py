@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.contract import Forbidden, Gone, GoneReason, NotFound, Rejected, RemoteTask, RemoteUser, TaskPage
-from connectors.reading import Listed, Sight, batches, changed, fetched, marker_in, pages, with_email
+from connectors.reading import Listed, Sight, batches, changed, counted, fetched, marker_in, pages, with_email
 
 START = datetime(2026, 5, 4, tzinfo=UTC)
 
@@ -147,6 +147,13 @@ def test_not_found_proves_a_deletion_only_where_every_place_can_be_seen():
     assert sight.gone("3", "no 3", ["A", "B"]).reason is GoneReason.UNREACHABLE
     assert sight.gone("4", "no 4", ["D"]).reason is GoneReason.UNREACHABLE
     assert looks == ["A", "B", "D"]  # each once, and none for nothing
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 11])
+def test_rows_that_are_counted_come_whole_and_end(size):
+    rows = list(range(10))
+    assert list(counted(lambda start: (rows[start : start + size], start + size >= 10))) == rows
+    assert list(counted(lambda start: (rows[start : start + size], False))) == rows  # an empty page ends it, too
 
 
 def test_a_marker_is_found_among_labels_in_any_case():
