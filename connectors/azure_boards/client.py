@@ -66,6 +66,8 @@ class BoardsClient(AzureClient):
 
     item = Endpoint("GET _apis/wit/workitems/{}", WorkItem)
     states = Endpoint("GET {}/_apis/wit/workitemtypes/{}/states", list[State], "value")
+    """Of a type, in order."""
+
     types = Endpoint("GET {}/_apis/wit/workitemtypes", list[Named], "value")
     _teams = Endpoint("GET _apis/projects/{}/teams", list[Named], "value")
     _members = Endpoint("GET _apis/projects/{}/teams/{}/members", list[Member], "value")

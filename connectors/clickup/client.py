@@ -135,6 +135,8 @@ class ClickUpClient(RestClient):
     # --- webhooks -----------------------------------------------------------------------------------
 
     webhooks = Endpoint("GET /team/{}/webhook", list[Webhook], "webhooks")
+    """Those this token's user registered."""
+
     register = Endpoint("POST /team/{}/webhook", Webhook, "webhook")
     change = Endpoint("PUT /webhook/{}", Response)
     unregister = Endpoint("DELETE /webhook/{}", Response, allow=(404,))

@@ -277,6 +277,8 @@ class JiraClient(RestClient):
     # --- webhooks -----------------------------------------------------------------------------------
 
     webhooks = Endpoint("GET /webhook", list[Webhook], "values", params={"maxResults": 100})
+    """Those this app registered for this account (five at most)."""
+
     admin_webhooks = Endpoint(f"GET {_ADMIN}", list[AdminWebhook])
     register_admin_webhook = Endpoint(f"POST {_ADMIN}", AdminWebhook)
     delete_admin_webhook = Endpoint(f"DELETE {_ADMIN}/{{}}", Response, allow=(404,))
