@@ -19,13 +19,16 @@ from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredential
 from connectors.jira.mapping import FIELDS, PROPERTY, Issue, Named, Transition, User, VendorStatus
 from connectors.reading import counted
 from connectors.requests_adapter import lend
-from connectors.rest import Endpoint, RestClient, member
+from connectors.rest import Endpoint, RestClient
 from connectors.writes import FieldsRefused
 
 T = TypeVar("T")
 
 ACCOUNT_HEADER = "x-aaccountid"
 """On every answer Jira gave to somebody; an answer without it was given to nobody in particular."""
+
+SEARCHES = ("/search/jql", "/search/approximate-count", "/issue/bulkfetch")
+"""What answers nobody in particular, too: with nothing."""
 
 _REST = "/rest/"
 _API = "/rest/api/3"
@@ -170,9 +173,16 @@ class JiraClient(RestClient):
         return f"{self._api}/ex/jira/{self._credentials.cloud_id or self.site.id}"
 
     def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
-        """One call of the REST API, or of another that the path names."""
+        """One call of the REST API, or of another that the path names. Raises AuthFailed for an answer to nobody in
+        particular that would look like an empty site."""
         place = path if path.startswith(_REST) else _API + path
-        return super().call(method, self.base + place, headers=headers, **more)
+        response = super().call(method, self.base + place, headers=headers, **more)
+        if path in SEARCHES and ACCOUNT_HEADER not in response.headers:
+            raise c.AuthFailed(
+                f"Jira answered {path} as if nobody had signed in, so the answer means nothing. "
+                "The API token has probably expired or been revoked: make a new one."
+            )
+        return response
 
     myself = Endpoint("GET /myself", Myself)
 
@@ -180,31 +190,21 @@ class JiraClient(RestClient):
 
     def search(self, jql: str, size: int, token: str | None = None) -> Page[Issue]:
         """One page of issues."""
-        more = {"fields": FIELDS, "properties": [PROPERTY]}
-        return self._ask("/search/jql", _search(jql, size, token) | more).decode(Page[Issue])
+        body = _search(jql, size, token) | {"fields": FIELDS, "properties": [PROPERTY]}
+        return self.send("POST", "/search/jql", body, Page[Issue])
 
     def search_ids(self, jql: str, size: int, token: str | None = None) -> Page[Id]:
         """One page of ids only."""
-        return self._ask("/search/jql", _search(jql, size, token) | {"fields": ["id"]}).decode(Page[Id])
-
-    def _ask(self, path: str, body: dict[str, Any]) -> Response:
-        """A call whose answer to nobody in particular would look like an empty site."""
-        response = self.call("POST", path, json=body)
-        if ACCOUNT_HEADER not in response.headers:
-            raise c.AuthFailed(
-                f"Jira answered {path} as if nobody had signed in, so the answer means nothing. "
-                "The API token has probably expired or been revoked: make a new one."
-            )
-        return response
+        return self.send("POST", "/search/jql", _search(jql, size, token) | {"fields": ["id"]}, Page[Id])
 
     def count(self, jql: str) -> int:
         """About how many issues match."""
-        return member(self._ask("/search/approximate-count", {"jql": jql}), "count", int)
+        return self.send("POST", "/search/approximate-count", {"jql": jql}, int, "count")
 
     def bulk_fetch(self, ids: Sequence[str]) -> list[Issue]:
         """Up to 100 issues; those that can't be read are left out."""
         body = {"issueIdsOrKeys": list(ids), "fields": FIELDS, "properties": [PROPERTY]}
-        return member(self._ask("/issue/bulkfetch", body), "issues", list[Issue])
+        return self.send("POST", "/issue/bulkfetch", body, list[Issue], "issues")
 
     def issue(self, issue_id: str, expand: str = "") -> Issue:
         """One issue, freshly read; `expand` may add its changelog or its transitions."""
