@@ -72,6 +72,8 @@ class Endpoint(Generic[T]):
 
     def _ask(self, client: RestClient, *said: Any, **more: Any) -> T:
         parts = self._path.count("{}")
+        if len(said) - parts not in (0, 1):
+            raise TypeError(f"{self._path} takes {parts} names and perhaps a body, not {len(said)} things")
         path = self._path.format(*(quote(str(one), safe="") for one in said[:parts]))
         body = {"json": said[parts]} if len(said) > parts else {}
         response = client.call(self._method, path, **{**self._more, **more, **body})

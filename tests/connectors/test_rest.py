@@ -81,5 +81,11 @@ def test_a_call_that_is_data_is_filled_with_what_it_is_given_and_then_the_body()
     ]
 
 
+@pytest.mark.parametrize("said", [(), ("7",), ("7", "x", {}, {})])
+def test_a_call_that_is_data_takes_what_its_path_names_and_no_more_than_a_body(said):
+    with pytest.raises(TypeError, match="2 names"):
+        client(httpx.Response(200)).change(*said)
+
+
 def test_a_call_that_is_data_may_give_the_answer_as_it_came():
     assert client(httpx.Response(404)).remove("7").status == 404
