@@ -1,4 +1,4 @@
-"""Integrations through which things are only said are asked whether they still work, before there is something to say."""
+"""Integrations that only say things are asked whether they still work, before there is something to say."""
 
 from __future__ import annotations
 
