@@ -169,11 +169,11 @@ def test_only_as_much_of_the_past_is_read_as_what_is_new_may_touch(
 def test_an_end_that_is_asked_for_counts_although_a_late_word_bears_a_later_time(
     watch: Watch, tower: Tower, clock: ManualClock
 ) -> None:
-    watch.hear(*heard(tower.fires(cycle="c1")))
+    watch.hear(*heard(tower.fires()))
     clock.advance(minutes=1)
-    tower.recovers(cycle="c1")
+    tower.recovers()
     clock.advance(minutes=1)
-    watch.hear(*heard(tower.alert(AlertState.REPEATED, cycle="c1")))
+    watch.hear(*heard(tower.alert(AlertState.REPEATED)))
     watch.poll()
     assert watch.incident().status == "resolved"
 
