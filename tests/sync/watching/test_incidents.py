@@ -190,6 +190,13 @@ def test_an_end_that_is_asked_for_ends_it_whatever_cycle_it_names(
     assert watch.incident().status == "resolved"
 
 
+def test_what_was_wrong_before_the_tool_was_connected_is_history_and_wakes_nobody(watch: Watch, tower: Tower) -> None:
+    tower.fires(at=tower.clock() - timedelta(hours=3))
+    watch.poll()
+    assert watch.incident().status == "open"
+    assert [(one.type, one.backfilled) for one in watch.told()] == [("incident.opened", True)]
+
+
 # --- service lines ------------------------------------------------------------------------------------
 
 
