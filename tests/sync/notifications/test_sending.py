@@ -15,6 +15,7 @@ from sync import integrations
 from sync.failures import MAX_ATTEMPTS
 from sync.notifications.fanout import fan_out
 from sync.notifications.policy import FAULT_TRIES
+from sync.notifications.sending import AT_ONCE
 from sync.runtime import Lane, Runtime
 from tests.sync.conftest import ManualClock
 from tests.sync.notifications.conftest import INCIDENT, TASK, Office, connect, office_of
@@ -398,3 +399,17 @@ def test_a_channel_whose_answer_is_long_in_coming_holds_up_no_other(
     assert Counter(office.states()) == {"sent": 15}
     for channel in ("slow", "ops", "bosses"):
         assert megaphone.said(channel) == [str(n) for n in range(5)], "in order"
+
+
+def test_a_revoked_token_is_not_tried_in_every_channel(
+    loud: Callable[..., Runtime], any_url: str, rings: list[tuple[Lane, str]], megaphone: Megaphone
+) -> None:
+    office = office_of(loud(any_url, threads=True), rings)
+    for number in range(20):
+        office.route("incident.*", channel=f"c{number}")
+    office.incident("opened")
+    megaphone.dead_tokens = {"megaphone-token-canary"}
+    office.tick()
+    assert office.integration().status == "error"
+    # A turn is tried once more, as credentials may have been renewed meanwhile.
+    assert sum(message.attempts for message in office.messages()) <= 2 * AT_ONCE
