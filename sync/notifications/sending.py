@@ -135,7 +135,6 @@ class _Turn:
     sender: _Sender
     waiting: deque[str] = field(default_factory=deque)
     left: int = MOST_SAID
-    over: bool = False
 
     def run(self) -> bool:
         """Whether there may be more to say. Raises _Stop, AuthFailed, LeaseLost."""
@@ -153,19 +152,15 @@ class _Turn:
         return bool(self.waiting)
 
     def _work(self, end: datetime) -> None:
-        """One hand: a message of the channel that has waited longest, and so on. An error of one ends all."""
-        while not self.over and self.left > 0 and self.sender.rt.clock() < end:
+        """One hand: a message of the channel that has waited longest, and so on. What ends one hand ends the others,
+        too, when they come to it."""
+        while self.left > 0 and self.sender.rt.clock() < end:
             try:
                 channel = self.waiting.popleft()
             except IndexError:
                 return  # the other hands have the rest
             self.left -= 1
-            try:
-                more = self.sender.say_next(channel)
-            except BaseException:
-                self.over = True
-                raise
-            if more:
+            if self.sender.say_next(channel):
                 self.waiting.append(channel)
 
 
