@@ -402,6 +402,12 @@ def test_the_longer_of_two_secrets_is_hidden_whole():
     assert client_of(Scripted(), secrets=["abc", "abcdef"]).redact("abcdef abc") == "*** ***"
 
 
+def test_what_a_connector_hides_later_shows_no_more_than_its_secrets():
+    client = client_of(Scripted(), secrets=["abc"])
+    client.hide("/paths/one", "two")
+    assert client.redact("abc at host/paths/one?sig=two") == "*** at host***?sig=***"
+
+
 def test_the_credential_of_the_request_is_hidden_even_when_it_is_no_configured_secret():
     client = client_of(Scripted(answer(400, b"you sent Bearer fresh-token")))
     with pytest.raises(Rejected) as raised:
