@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime
 
 from rich.console import Console
 from sqlalchemy import exists, func, select
 
-from cli.demo.code import CodeWatch, held_here
+from cli.demo.cast import USUAL, VENDORS
 from cli.demo.comparing import Comparison, compare, lost_edits, read_by_api, read_by_database
-from cli.demo.host import Developers
+from cli.demo.ending import conclude
+from cli.demo.kinds import crews, outcome
 from cli.demo.people import People
-from cli.demo.view import introduce, summarize, summarize_code, view
+from cli.demo.stream import StreamWatch
+from cli.demo.view import introduce, view
 from cli.demo.watching import Watch
-from cli.demo.world import TOOLS, World, world
+from cli.demo.world import World, world
 from cli.up import stop_on_signals
 from core.clock import utc_now
-from core.models import Binding, Delivery, SyncRun
+from core.models import Binding, Delivery, NotificationMessage, SyncRun
 
 LOOK_SECONDS = 0.25
 COMPARE_EVERY = 4
@@ -28,35 +31,30 @@ QUIET_SECONDS = 20.0
 
 
 def run(for_: float | None, seed: int, items: int, everything: bool, console: Console) -> bool:
-    """Play the demo; True if both ends were equal in the end and no edit was lost."""
+    """Play the demo; True if all ends were equal at the end, no edit was lost, and every integration is healthy."""
     stop = stop_on_signals()
-    with world(seed, items, TOOLS if everything else TOOLS[:2]) as made:
+    with world(seed, items, VENDORS if everything else USUAL) as made:
         introduce(made, console)
         people = People(made, seed)
-        watch, code = Watch(made, people), CodeWatch(made)
-        developers = Developers(made.host.tool, seed)
-        people.start()
-        developers.start()
-        _watch_until(stop, for_, made, watch, code, console)
-        developers.stop()
-        people.stop()
+        cast = [people, *crews(made, seed)]
+        watch, stream = Watch(made, people), StreamWatch(made)
+        for crew in cast:
+            crew.start()
+        _watch_until(stop, for_, made, watch, stream, console)
+        for crew in cast:
+            crew.stop()
         console.print("The people have stopped; waiting for both ends to come to rest ...")
         _wait_for_quiet(made)
         watch.look()
-        code.look()
-        here, there = held_here(made), made.host.tool.held()
+        stream.look()
         held = read_by_api(made)
-        comparison = compare(held, made)
-        lost = list(lost_edits(people.edits, held))
-        summarize(watch.numbers(), comparison, lost, console)
-        summarize_code(code.arrived, here, there, console)
-        for trouble in (*people.troubles, *developers.troubles):
-            console.print(f"a person was told: {trouble}", markup=False, highlight=False)
-    return not comparison.differences and not lost and here == there
+        comparison, lost = compare(held, made), list(lost_edits(people.edits, held))
+        troubles = [trouble for crew in cast for trouble in crew.troubles]
+        return conclude(made, watch.numbers(), stream.arrived, comparison, lost, troubles, console)
 
 
 def _watch_until(
-    stop: threading.Event, seconds: float | None, made: World, watch: Watch, code: CodeWatch, console: Console
+    stop: threading.Event, seconds: float | None, made: World, watch: Watch, stream: StreamWatch, console: Console
 ) -> None:
     """Show what happens until somebody stops it or the time is over."""
     ends_at = time.monotonic() + seconds if seconds is not None else None
@@ -69,25 +67,33 @@ def _watch_until(
             if looks % COMPARE_EVERY == 0:
                 comparison = compare(read_by_database(made), made)
             looks += 1
-            news = sorted([*watch.look(), *code.look()], key=lambda crossing: crossing.at)
+            news = sorted([*watch.look(), *stream.look()], key=lambda crossing: crossing.at)
             shown.show(news, watch.numbers(), comparison)
 
 
 def _wait_for_quiet(made: World) -> None:
-    """Until nothing is under way in either direction and a poll has looked for what the lost webhooks said."""
+    """Until nothing is under way in any direction and a poll has looked for what the lost webhooks said."""
     stopped_at = utc_now()
-    made.api.post(f"/v1/integrations/{made.host.integration_id}/sync", {})  # it polls too seldom to wait for
+    polled = [one for one in made.connected if one.vendor.polled]
+    for one in polled:
+        made.api.post(f"/v1/integrations/{one.integration_id}/sync", {})  # most poll too seldom to wait for
     deadline = time.monotonic() + QUIET_SECONDS
-    polled = select(func.count(SyncRun.integration_id.distinct())).where(
-        SyncRun.started_at > stopped_at, SyncRun.finished_at.is_not(None)
-    )
-    owed = exists().where(Binding.owed, Binding.state != "ended")
-    told = exists().where(Delivery.state == "pending")
     while time.monotonic() < deadline:
         # In the order of their way: what has left the sandbox is in the inbox by the time we look there.
         sending = any(vendor.pending() for vendor in made.vendors)
-        with made.runtime.db.read() as session:
-            quiet = session.scalar(select((polled.scalar_subquery() == len(made.connected) + 1) & ~owed & ~told))
-        if quiet and not sending and held_here(made) == made.host.tool.held():
+        quiet = _is_quiet(made, stopped_at, len(polled)) and not sending
+        if quiet and not any(outcome(made, one).differences for one in made.connected):
             return
         time.sleep(LOOK_SECONDS)
+
+
+def _is_quiet(made: World, since: datetime, polled: int) -> bool:
+    """Whether so many integrations were polled since then, and nothing is owed, unread or unsaid."""
+    runs = select(func.count(SyncRun.integration_id.distinct())).where(
+        SyncRun.started_at > since, SyncRun.finished_at.is_not(None)
+    )
+    owed = exists().where(Binding.owed, Binding.state != "ended")
+    told = exists().where(Delivery.state == "pending")
+    unsaid = exists().where(NotificationMessage.state == "pending")
+    with made.runtime.db.read() as session:
+        return bool(session.scalar(select((runs.scalar_subquery() >= polled) & ~owed & ~told & ~unsaid)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -85,7 +85,7 @@ class PlainView:
 def introduce(world: World, console: Console) -> None:
     """Where everything is, and three things to try."""
     url = world.runtime.settings.public_url
-    first = world.connected[0]
+    first = world.trackers[0]
     header = f'-H "Authorization: Bearer {world.token}"'
     lines = (
         f"Turnbuckle           {url}/docs",
@@ -95,44 +95,15 @@ def introduce(world: World, console: Console) -> None:
         "Try, in another terminal:",
         f'  curl {header} "{url}/v1/tasks?workspace_id={world.workspace_id}&limit=3"',
         f"  curl {header} {url}/v1/integrations/{first.integration_id}",
-        f"  curl {header} {url}/v1/integrations/{world.host.integration_id}/repositories",
+        *(
+            f"  curl {header} {url}/v1/integrations/{one.integration_id}/repositories"
+            for one in world.connected
+            if one.vendor.type == "github"
+        ),
         f'  curl {header} {url}/v1/tasks --json \'{{"workspace_id": "{world.workspace_id}", '
         f'"service_line_id": "{first.service_line_id}", "title": "Hello from here"}}\'',
         "",
     )
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-
-
-def summarize(numbers: Numbers, comparison: Comparison, lost: Sequence[str], console: Console) -> None:
-    """What happened, whether both ends are equal, and whether they are what people last said."""
-    lines = [
-        "",
-        f"edits made        {numbers.edits_here + numbers.edits_there}"
-        f" ({numbers.edits_here} here, {numbers.edits_there} in the tools)",
-        f"reconciled        {numbers.reconciled} changes crossed, {numbers.healed} of them found by polling",
-        f"echoes suppressed {numbers.echoes}",
-        f"conflicts         {numbers.conflicts}",
-        f"calls made        {numbers.calls}",
-        f"latency           {_seconds(numbers.latency)} (median, edit to arrival)",
-    ]
-    if lost:
-        lines.append(f"LOST EDITS        {len(lost)}:")
-        lines += [f"  {text}" for text in lost]
-    if comparison.differences:
-        lines.append(f"NOT EQUAL         {comparison.unequal} of {comparison.pairs} items differ:")
-        lines += [f"  {difference}" for difference in comparison.differences]
-    else:
-        lines.append(f"equal             all {comparison.pairs} tasks and items, in every field")
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-
-
-def summarize_code(arrived: int, here: Mapping[str, int], there: Mapping[str, int], console: Console) -> None:
-    """How much of the code host was heard, and whether our facts are what is there."""
-    lines = [f"code events       {arrived} arrived live, after the history"]
-    if here == there:
-        lines.append(f"code equal        {', '.join(f'{number} {name}' for name, number in sorted(there.items()))}")
-    else:
-        lines.append(f"CODE NOT EQUAL    here {dict(here)}, there {dict(there)}")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -141,9 +112,9 @@ def _numbers(numbers: Numbers, comparison: Comparison) -> str:
     return (
         f"edits {numbers.edits_here} here + {numbers.edits_there} in the tools · reconciled {numbers.reconciled} · "
         f"echoes suppressed {numbers.echoes} · conflicts {numbers.conflicts} · healed by polling {numbers.healed} · "
-        f"calls {numbers.calls} · latency {_seconds(numbers.latency)} · {agree}"
+        f"calls {numbers.calls} · latency {in_ms(numbers.latency)} · {agree}"
     )
 
 
-def _seconds(value: float | None) -> str:
+def in_ms(value: float | None) -> str:
     return "-" if value is None else f"{value * 1000:.0f} ms"

@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.demo.comparing import Comparison, Difference, Held, lost_edits
+from cli.demo.ending import summarize
 from cli.demo.people import Edit
-from cli.demo.view import summarize
 from cli.demo.watching import Numbers
 
 
@@ -31,7 +31,7 @@ def test_a_short_demo_ends_equal_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert re.search(r"edits made +[1-9]", done.stdout)
     assert re.search(r"calls made +[1-9]", done.stdout)
     assert re.search(r"equal +all [1-9]\d* tasks and items", done.stdout)
-    assert re.search(r"code equal +.*[1-9]\d* merged changes", done.stdout)
+    assert re.search(r"equal +GitHub: .*[1-9]\d* merged changes", done.stdout)
     assert "a person was told" not in done.stdout
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
