@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from cli.demo.boards import BoardsTool
 from cli.demo.clickup import ClickUpTool
+from cli.demo.datadog import DatadogTool
 from cli.demo.hosts import BitbucketTool, DevOpsTool, GitHubTool, GitLabTool
 from cli.demo.jira import JiraTool
 from cli.demo.linear import LinearTool
+from cli.demo.sonarcloud import SonarCloudTool
 from cli.demo.vendor import Vendor
 
 VENDORS: tuple[type[Vendor], ...] = (
@@ -18,6 +20,8 @@ VENDORS: tuple[type[Vendor], ...] = (
     GitLabTool,
     BitbucketTool,
     DevOpsTool,
+    DatadogTool,
+    SonarCloudTool,
 )
 """A vendor of each integration type."""
 

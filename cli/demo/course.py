@@ -20,7 +20,7 @@ from cli.demo.watching import Watch
 from cli.demo.world import World, world
 from cli.up import stop_on_signals
 from core.clock import utc_now
-from core.models import Binding, Delivery, NotificationMessage, SyncRun
+from core.models import Binding, Delivery, NotificationMessage, SyncCause, SyncRun
 
 LOOK_SECONDS = 0.25
 COMPARE_EVERY = 4
@@ -43,6 +43,8 @@ def run(for_: float | None, seed: int, items: int, everything: bool, console: Co
         _watch_until(stop, for_, made, watch, stream, console)
         for crew in cast:
             crew.stop()
+        for vendor in made.vendors:
+            vendor.sandbox.faults.clear()
         console.print("The people have stopped; waiting for both ends to come to rest ...")
         _wait_for_quiet(made)
         watch.look()
@@ -88,12 +90,14 @@ def _wait_for_quiet(made: World) -> None:
 
 
 def _is_quiet(made: World, since: datetime, polled: int) -> bool:
-    """Whether so many integrations were polled since then, and nothing is owed, unread or unsaid."""
+    """Whether so many integrations were polled since then, nothing is owed, unread or unsaid, and all are
+    well."""
     runs = select(func.count(SyncRun.integration_id.distinct())).where(
         SyncRun.started_at > since, SyncRun.finished_at.is_not(None)
     )
     owed = exists().where(Binding.owed, Binding.state != "ended")
     told = exists().where(Delivery.state == "pending")
     unsaid = exists().where(NotificationMessage.state == "pending")
+    unwell = exists().where(SyncCause.integration_id.is_not(None))
     with made.runtime.db.read() as session:
-        return bool(session.scalar(select((runs.scalar_subquery() >= polled) & ~owed & ~told & ~unsaid)))
+        return bool(session.scalar(select((runs.scalar_subquery() >= polled) & ~owed & ~told & ~unsaid & ~unwell)))

@@ -30,6 +30,14 @@ class Crew(ABC):
     def scenes(self) -> Sequence[Scene]:
         """All that they play."""
 
+    def opening(self) -> Sequence[Callable[[], None]]:
+        """What is played first, in this order: what nobody should miss who watches for a short time."""
+        return ()
+
+    def wait(self, seconds: float) -> None:
+        """Let some time pass, though not if they are to go home."""
+        self._stop.wait(seconds)
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()
@@ -41,8 +49,10 @@ class Crew(ABC):
 
     def _work(self) -> None:
         scenes = [scene for scene, weight in self.scenes() for _ in range(weight)]
+        first = iter(self.opening())
         while not self._stop.wait(self.rng.uniform(*self.pause)):
+            scene = next(first, None) or self.rng.choice(scenes)
             try:
-                self.rng.choice(scenes)()
+                scene()
             except (ConnectorError, *REFUSALS) as error:
                 self.troubles.append(str(error))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.demo.comparing import Comparison
 from cli.demo.kinds import outcome
@@ -29,10 +31,7 @@ def conclude(
 ) -> bool:
     """Compare everything and say it. True if all is equal, no edit was lost, and every integration is healthy."""
     outcomes = {one.integration_id: outcome(world, one) for one in world.connected}
-    listed = {
-        row["id"]: str(row["sync_status"])
-        for row in world.api.listed("/v1/integrations", workspace_id=world.workspace_id)
-    }
+    health = {one.integration_id: _health(world.shown(one)) for one in world.connected}
     summarize(numbers, comparison, lost, console)
     lines = [f"events            {arrived} arrived live, after the history"]
     for one in world.connected:
@@ -40,10 +39,16 @@ def conclude(
             lines += equality(one.vendor.label, outcomes[one.integration_id])
     lines += [f"a person was told: {trouble}" for trouble in troubles]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-    rows = [(one.vendor.type, outcomes[one.integration_id], listed[one.integration_id]) for one in world.connected]
+    rows = [(one.vendor.type, outcomes[one.integration_id], health[one.integration_id]) for one in world.connected]
     tabulate(rows, console)
     unequal = bool(comparison.differences or lost or any(one.differences for one in outcomes.values()))
-    return not unequal and set(listed.values()) == {HEALTHY}
+    return not unequal and set(health.values()) == {HEALTHY}
+
+
+def _health(shown: Mapping[str, Any]) -> str:
+    """How an integration is, and why it is not well."""
+    reason = shown["sync_reason"]
+    return f"{shown['sync_status']}: {reason['text']}" if reason else str(shown["sync_status"])
 
 
 def equality(label: str, made: Outcome) -> list[str]:
@@ -57,7 +62,7 @@ def tabulate(rows: Sequence[tuple[str, Outcome, str]], console: Console) -> None
     """Every integration: its type, what it brought, how it is."""
     table = Table("integration", "brought", "sync_status", box=None)
     for type_, made, status in rows:
-        table.add_row(type_, made.brought, status if status == HEALTHY else f"{status.upper()} (!)")
+        table.add_row(type_, made.brought, Text(status, "" if status == HEALTHY else "red"))
     console.print()
     console.print(table, soft_wrap=True)
 
