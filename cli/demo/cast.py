@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cli.demo.boards import BoardsTool
+from cli.demo.channel import SlackTool, TeamsTool
 from cli.demo.clickup import ClickUpTool
 from cli.demo.datadog import DatadogTool
 from cli.demo.hosts import BitbucketTool, DevOpsTool, GitHubTool, GitLabTool
@@ -22,6 +23,8 @@ VENDORS: tuple[type[Vendor], ...] = (
     DevOpsTool,
     DatadogTool,
     SonarCloudTool,
+    SlackTool,
+    TeamsTool,
 )
 """A vendor of each integration type."""
 

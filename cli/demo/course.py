@@ -13,7 +13,9 @@ from cli.demo.cast import USUAL, VENDORS
 from cli.demo.comparing import Comparison, compare, lost_edits, read_by_api, read_by_database
 from cli.demo.ending import conclude
 from cli.demo.kinds import crews, outcome
+from cli.demo.outcome import Outcome
 from cli.demo.people import People
+from cli.demo.spoken import route
 from cli.demo.stream import StreamWatch
 from cli.demo.view import introduce, view
 from cli.demo.watching import Watch
@@ -34,6 +36,8 @@ def run(for_: float | None, seed: int, items: int, everything: bool, console: Co
     """Play the demo; True if all ends were equal at the end, no edit was lost, and every integration is healthy."""
     stop = stop_on_signals()
     with world(seed, items, VENDORS if everything else USUAL) as made:
+        for one in made.channels:
+            route(made, one)
         introduce(made, console)
         people = People(made, seed)
         cast = [people, *crews(made, seed)]
@@ -46,13 +50,13 @@ def run(for_: float | None, seed: int, items: int, everything: bool, console: Co
         for vendor in made.vendors:
             vendor.sandbox.faults.clear()
         console.print("The people have stopped; waiting for both ends to come to rest ...")
-        _wait_for_quiet(made)
+        outcomes = _at_rest(made)
         watch.look()
         stream.look()
         held = read_by_api(made)
         comparison, lost = compare(held, made), list(lost_edits(people.edits, held))
         troubles = [trouble for crew in cast for trouble in crew.troubles]
-        return conclude(made, watch.numbers(), stream.arrived, comparison, lost, troubles, console)
+        return conclude(made, watch.numbers(), stream.arrived, comparison, lost, outcomes, troubles, console)
 
 
 def _watch_until(
@@ -62,7 +66,7 @@ def _watch_until(
     ends_at = time.monotonic() + seconds if seconds is not None else None
     comparison = Comparison(0, [])
     looks = 0
-    with view(console) as shown:
+    with view(console, [one.vendor for one in made.channels]) as shown:
         while not stop.wait(LOOK_SECONDS):
             if ends_at is not None and time.monotonic() >= ends_at:
                 return
@@ -73,8 +77,9 @@ def _watch_until(
             shown.show(news, watch.numbers(), comparison)
 
 
-def _wait_for_quiet(made: World) -> None:
-    """Until nothing is under way in any direction and a poll has looked for what the lost webhooks said."""
+def _at_rest(made: World) -> dict[str, Outcome]:
+    """How every integration compares, once nothing is under way in any direction and a poll has looked for what the
+    lost webhooks said; or as it is when that lasts too long."""
     stopped_at = utc_now()
     polled = [one for one in made.connected if one.vendor.polled]
     for one in polled:
@@ -83,10 +88,16 @@ def _wait_for_quiet(made: World) -> None:
     while time.monotonic() < deadline:
         # In the order of their way: what has left the sandbox is in the inbox by the time we look there.
         sending = any(vendor.pending() for vendor in made.vendors)
-        quiet = _is_quiet(made, stopped_at, len(polled)) and not sending
-        if quiet and not any(outcome(made, one).differences for one in made.connected):
-            return
+        if _is_quiet(made, stopped_at, len(polled)) and not sending:
+            found = _outcomes(made)
+            if not any(one.differences for one in found.values()):
+                return found
         time.sleep(LOOK_SECONDS)
+    return _outcomes(made)
+
+
+def _outcomes(made: World) -> dict[str, Outcome]:
+    return {one.integration_id: outcome(made, one) for one in made.connected}
 
 
 def _is_quiet(made: World, since: datetime, polled: int) -> bool:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.demo.channel import channels
 from cli.demo.comparing import Comparison
-from cli.demo.kinds import outcome
 from cli.demo.outcome import Outcome
 from cli.demo.tool import Tool
 from cli.demo.view import in_ms
@@ -19,6 +19,9 @@ from cli.demo.world import World
 
 HEALTHY = "healthy"
 
+SHOWN = 10
+"""Threads of each channel that are shown at last."""
+
 
 def conclude(
     world: World,
@@ -26,11 +29,12 @@ def conclude(
     arrived: int,
     comparison: Comparison,
     lost: Sequence[str],
+    outcomes: Mapping[str, Outcome],
     troubles: Sequence[str],
     console: Console,
 ) -> bool:
-    """Compare everything and say it. True if all is equal, no edit was lost, and every integration is healthy."""
-    outcomes = {one.integration_id: outcome(world, one) for one in world.connected}
+    """Say how it was and how everything compares; `outcomes` by integration. True if all is equal, no edit was lost,
+    and every integration is healthy."""
     health = {one.integration_id: _health(world.shown(one)) for one in world.connected}
     summarize(numbers, comparison, lost, console)
     lines = [f"events            {arrived} arrived live, after the history"]
@@ -40,6 +44,9 @@ def conclude(
     lines += [f"a person was told: {trouble}" for trouble in troubles]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     rows = [(one.vendor.type, outcomes[one.integration_id], health[one.integration_id]) for one in world.connected]
+    for talk in world.channels:
+        for lines_of_one in channels(talk.vendor, SHOWN):
+            console.print("\n".join(["", *lines_of_one]), markup=False, highlight=False, soft_wrap=True)
     tabulate(rows, console)
     unequal = bool(comparison.differences or lost or any(one.differences for one in outcomes.values()))
     return not unequal and set(health.values()) == {HEALTHY}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cli.demo import code, incidents, quality
+from cli.demo import code, incidents, quality, spoken
 from cli.demo.comparing import check as check_tool
 from cli.demo.crew import Crew
 from cli.demo.host import Developers
@@ -28,6 +28,7 @@ KINDS = {
     "host": Kind(lambda world, one, seed: Developers(one.vendor, seed), code.check),
     "monitors": Kind(incidents.OnCall, incidents.check),
     "quality": Kind(quality.Builders, quality.check),
+    "channels": Kind(None, spoken.check),
 }
 
 

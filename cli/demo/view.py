@@ -12,12 +12,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli.demo.channel import ChannelTool, channels
 from cli.demo.comparing import Comparison
 from cli.demo.watching import Crossing, Numbers
 from cli.demo.world import World
 
 SHOWN = 12
 """Recent crossings that stay in sight."""
+
+THREAD_SHOWN = 5
+"""Lines of the thread that is shown of each channel."""
 
 PLAIN_EVERY = 20
 """Looks between two lines of numbers where there is no terminal: five seconds."""
@@ -32,26 +36,28 @@ class View(Protocol):
 
 
 @contextmanager
-def view(console: Console) -> Iterator[View]:
-    """The view that fits the terminal."""
+def view(console: Console, talk: Sequence[ChannelTool]) -> Iterator[View]:
+    """The view that fits the terminal. `talk` are the tools whose channels are shown; in plain lines what is said in
+    them is among what crosses."""
     if not console.is_terminal:
         yield PlainView(console)
         return
     with Live(console=console, auto_refresh=False) as live:
-        yield LiveView(live)
+        yield LiveView(live, talk)
 
 
 class LiveView:
-    """A table of what crossed last, and the numbers."""
+    """A table of what crossed last, what was said last in each channel, and the numbers."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, live: Live, talk: Sequence[ChannelTool]) -> None:
+        self._live, self._talk = live, talk
         self._recent: list[Crossing] = []
 
     def show(self, news: Sequence[Crossing], numbers: Numbers, comparison: Comparison) -> None:
         """Redraw."""
         self._recent = [*self._recent, *news][-SHOWN:]
-        self._live.update(Group(self._crossings(), Panel(_numbers(numbers, comparison))), refresh=True)
+        spoken = [Text(line, overflow="ellipsis", no_wrap=True) for tool in self._talk for line in _last_said(tool)]
+        self._live.update(Group(self._crossings(), *spoken, Panel(_numbers(numbers, comparison))), refresh=True)
 
     def _crossings(self) -> RenderableType:
         table = Table("time", "", "item", "field", "value", "by", box=None, expand=True)
@@ -82,6 +88,12 @@ class PlainView:
             self._console.print(_numbers(numbers, comparison), markup=False, highlight=False, soft_wrap=True)
 
 
+def _last_said(tool: ChannelTool) -> Iterator[str]:
+    """The last thread of each channel, as far as there is room for it."""
+    for channel in channels(tool, 1):
+        yield from channel if len(channel) <= THREAD_SHOWN else [*channel[:2], *channel[2 - THREAD_SHOWN :]]
+
+
 def introduce(world: World, console: Console) -> None:
     """Where everything is, and three things to try."""
     url = world.runtime.settings.public_url
@@ -102,6 +114,7 @@ def introduce(world: World, console: Console) -> None:
         ),
         f'  curl {header} {url}/v1/tasks --json \'{{"workspace_id": "{world.workspace_id}", '
         f'"service_line_id": "{first.service_line_id}", "title": "Hello from here"}}\'',
+        *([f'  curl {header} "{url}/v1/notifications?workspace_id={world.workspace_id}"'] if world.channels else []),
         "",
     )
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

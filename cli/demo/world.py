@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import SecretStr
 
+from cli.demo.channel import ChannelTool
 from cli.demo.client import ApiClient
 from cli.demo.host import CodeHostTool
 from cli.demo.tool import Tool
@@ -79,6 +80,15 @@ class World:
             Connected(one.vendor, one.integration_id, one.service_line_id)
             for one in self.connected
             if isinstance(one.vendor, Tool)
+        ]
+
+    @property
+    def channels(self) -> list[Connected[ChannelTool]]:
+        """The tools in which people talk."""
+        return [
+            Connected(one.vendor, one.integration_id, one.service_line_id)
+            for one in self.connected
+            if isinstance(one.vendor, ChannelTool)
         ]
 
     @property
