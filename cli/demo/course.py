@@ -28,8 +28,9 @@ LOOK_SECONDS = 0.25
 COMPARE_EVERY = 4
 """Looks between two comparisons: one a second."""
 
-QUIET_SECONDS = 20.0
-"""How long both ends may take to come to rest: three polls, with room for a slow machine."""
+QUIET_SECONDS = 60.0
+"""How long all ends may take to come to rest. It is five seconds or ten; the rest is for a machine that others keep
+busy."""
 
 
 def run(for_: float | None, seed: int, items: int, everything: bool, console: Console) -> bool:

@@ -13,6 +13,7 @@ from cli.demo.channel import channels
 from cli.demo.comparing import Comparison
 from cli.demo.outcome import Outcome
 from cli.demo.tool import Tool
+from cli.demo.vendor import Vendor
 from cli.demo.view import in_ms
 from cli.demo.watching import Numbers
 from cli.demo.world import World
@@ -43,10 +44,10 @@ def conclude(
             lines += equality(one.vendor.label, outcomes[one.integration_id])
     lines += [f"a person was told: {trouble}" for trouble in troubles]
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-    rows = [(one.vendor.type, outcomes[one.integration_id], health[one.integration_id]) for one in world.connected]
     for talk in world.channels:
         for lines_of_one in channels(talk.vendor, SHOWN):
             console.print("\n".join(["", *lines_of_one]), markup=False, highlight=False, soft_wrap=True)
+    rows = [(one.vendor, outcomes[one.integration_id], health[one.integration_id]) for one in world.connected]
     tabulate(rows, console)
     unequal = bool(comparison.differences or lost or any(one.differences for one in outcomes.values()))
     return not unequal and set(health.values()) == {HEALTHY}
@@ -65,11 +66,11 @@ def equality(label: str, made: Outcome) -> list[str]:
     return [f"NOT EQUAL         {label}:", *(f"  {difference}" for difference in made.differences)]
 
 
-def tabulate(rows: Sequence[tuple[str, Outcome, str]], console: Console) -> None:
-    """Every integration: its type, what it brought, how it is."""
-    table = Table("integration", "brought", "sync_status", box=None)
-    for type_, made, status in rows:
-        table.add_row(type_, made.brought, Text(status, "" if status == HEALTHY else "red"))
+def tabulate(rows: Sequence[tuple[Vendor, Outcome, str]], console: Console) -> None:
+    """Every integration: its type, what it brought, what that cost in calls, how it is."""
+    table = Table("integration", "brought", "calls", "sync_status", box=None)
+    for vendor, made, status in rows:
+        table.add_row(vendor.type, made.brought, str(vendor.calls()), Text(status, "" if status == HEALTHY else "red"))
     console.print()
     console.print(table, soft_wrap=True)
 

@@ -22,6 +22,14 @@ OURS = {
     "priority": ("low", "medium", "high", "critical"),
 }
 
+BRISK = (0.15, 0.45)
+"""Seconds between two scenes: slow enough to watch."""
+
+CALM = (0.3, 0.9)
+"""With all tools: ClickUp, which is one of them then, allows a hundred calls a minute."""
+
+FEW = 2
+
 VERBS = ("Fix", "Speed up", "Document", "Rework", "Test", "Monitor")
 THINGS = ("the login", "the billing export", "the audit trail", "the nightly job", "the search page", "the retries")
 
@@ -53,10 +61,9 @@ class Pair:
 class People(Crew):
     """The cast. `edits` is what they did so far; `drops` how many webhooks they lost on purpose."""
 
-    pause = (0.15, 0.45)  # brisk, but slow enough to watch
-
     def __init__(self, world: World, seed: int) -> None:
         super().__init__(seed)
+        self.pause = BRISK if len(world.trackers) <= FEW else CALM
         self.world = world
         self.edits: list[Edit] = []
         self.drops = 0
