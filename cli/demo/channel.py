@@ -143,10 +143,12 @@ def _last(texts: Sequence[str]) -> str | None:
 
 
 def channels(vendor: ChannelTool, most: int) -> Iterator[list[str]]:
-    """For each channel in lines what was said: the last threads (at most so many), each with what was put under it."""
+    """For each channel in lines what was said: the threads (at most so many) in which something was said last, each
+    with what was put under it."""
     said = vendor.said()
     for name in dict.fromkeys(one.channel for one in said):
-        roots = [one for one in said if one.channel == name and one.root is None]
+        newest = {one.root or one.id: number for number, one in enumerate(said) if one.channel == name}
+        roots = sorted((one for one in said if one.channel == name and one.root is None), key=lambda r: newest[r.id])
         hidden = len(roots) - most
         lines = [f"{vendor.label} #{name}" + (f" ({hidden} threads before)" if hidden > 0 else "")]
         for root in roots[-most:]:

@@ -25,7 +25,7 @@ which came first."""
 class OnCall(Crew):
     """Things go wrong, flap and recover, and somebody here looks at them."""
 
-    pause = (2.0, 4.0)  # an event is two calls of the fifty a minute that Slack allows
+    pause = (3.0, 5.0)  # an event is two calls of the fifty a minute that Slack allows
 
     def __init__(self, world: World, one: Connected[DatadogTool], seed: int) -> None:
         super().__init__(seed)
@@ -67,9 +67,11 @@ class OnCall(Crew):
         self._set(monitor, group, fires=True)
 
     def _fires_on(self) -> None:
+        """It is said once more that a group fires, if one does."""
         monitor, group = self._some(fires=True)
         with self._sandbox.tracker.lock:
-            self._sandbox.renotify(monitor, group)
+            if self._sandbox.monitors[monitor].group(group).status != OK:
+                self._sandbox.renotify(monitor, group)
 
     def _fires_unheard(self) -> None:
         """Nobody tells us: the next poll finds it."""

@@ -53,7 +53,9 @@ class StreamWatch:
         for row in new:
             at = row.finished_at or row.created_at
             self._since = max(self._since, at)
-            yield Crossing(at, False, labels[row.integration_id], row.channel, row.event_type, row.title, "message")
+            yield Crossing(
+                at, False, labels[row.integration_id], row.channel or "default", row.event_type, row.title, "message"
+            )
 
 
 def _crossing(event: Event, label: str) -> Crossing:

@@ -173,6 +173,9 @@ def test_what_was_said_is_shown_channel_by_channel_with_its_threads() -> None:
         ["Slack #incidents", "  Again: slow  (changed 2 times)", "    └ Over: slow"],
         ["Slack #delivery", "  New tasks"],
     ]
+    later = replace(ROOT, id="1.0", text="Something else")
+    [lines] = channels(Channels(later, ROOT, replace(REPLY, root="1.0")), 1)
+    assert lines == ["Slack #incidents (1 threads before)", "  Something else  (changed 2 times)", "    └ Over: slow"]
     older = [replace(OTHER, id=f"{number}.0", text=f"Digest {number}") for number in range(4)]
     [lines] = channels(Channels(*older), 2)
     assert lines == ["Slack #delivery (2 threads before)", "  Digest 2", "  Digest 3"]
