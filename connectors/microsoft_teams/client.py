@@ -24,7 +24,7 @@ from connectors.contract import (
     RateLimited,
     Transient,
 )
-from connectors.http import Response
+from connectors.http import WORDS_KEPT, Response
 from connectors.microsoft_teams.config import Bot
 from connectors.response import plain_words
 
@@ -60,19 +60,22 @@ BOT_ADVICE: Mapping[type[ConnectorError], str] = {
 
 
 class Pace:
-    """What a channel may be told so soon. It knows of its own messages only: the vendor has the last word."""
+    """What a channel may be told so soon. It knows of its own messages only: the vendor has the last word. Several
+    channels may be spoken to at once, and one may go by two names."""
 
     def __init__(self, windows: Windows, now: Callable[[], datetime]) -> None:
-        self._windows, self._now = windows, now
+        self._windows, self._now, self._lock = windows, now, threading.Lock()
         self._said: defaultdict[str, deque[datetime]] = defaultdict(lambda: deque(maxlen=max(n for n, _ in windows)))
 
     def take(self, channel: str) -> None:
         """Count a message. Raises RateLimited for one too many: it is this channel that has to wait."""
-        now, said = self._now(), self._said[channel]
-        for most, time in self._windows:
-            if len(said) >= most and said[-most] + time > now:
-                raise RateLimited("Teams takes only so many messages for one channel.", said[-most] + time, "item")
-        said.append(now)
+        with self._lock:
+            now, said = self._now(), self._said[channel]
+            for most, time in self._windows:
+                if len(said) >= most and said[-most] + time > now:
+                    text = "Teams takes only so many messages for one channel."
+                    raise RateLimited(text, said[-most] + time, "item")
+            said.append(now)
 
 
 class FlowClient:
@@ -144,10 +147,14 @@ class BotClient:
             "client_secret": self._bot.app_password.get_secret_value(),
             "scope": SCOPE,
         }
-        answer = self._http.request("POST", url, form=form, allow=(400, 401))
+        try:
+            answer = self._http.request("POST", url, form=form, allow=(400, 401))
+        except Transient as error:
+            # Nothing was said yet: whatever became of the token, the message can be sent again.
+            raise Transient(error.text, maybe_done=False, retry_at=error.retry_at) from None
         if answer.status != 200:
-            said = self._http.redact(words(answer)).partition("\n")[0]
-            raise AuthFailed(f"Microsoft Entra gives the bot no token: {said} Look at app_id, app_password, tenant_id.")
+            said = f"Microsoft Entra gives the bot no token: {self._said(answer)}"
+            raise AuthFailed(f"{said} Look at app_id, app_password and tenant_id.")
         return answer.decode(_Token)
 
     def keys(self) -> str:
@@ -193,8 +200,12 @@ class BotClient:
             raise type(error)(f"{error.text} {BOT_ADVICE[type(error)]}") from None
         if answer.status == 412:
             # Two things were done to the conversation at once, and this one was not.
-            raise Transient(f"Teams is busy with the conversation: {words(answer)}", maybe_done=False)
+            raise Transient(f"Teams is busy with the conversation: {self._said(answer)}", maybe_done=False)
         return answer
+
+    def _said(self, answer: Response) -> str:
+        """The first line of what is wrong, without secrets: Entra's second one is full of ids."""
+        return self._http.redact(words(answer)).partition("\n")[0][:WORDS_KEPT]
 
 
 def _part(conversation: str) -> str:

@@ -144,8 +144,12 @@ class ByBot:
         self._client = BotClient(context, self._bot, self._config.region)
 
     def check(self) -> Account:
-        """The app and its tenant, if it is where things are said by default; the keys of those who speak to it."""
-        self._client.look(self._place(""))
+        """The app and its tenant, and the keys of those who speak to it. When it is connected it has to be where things
+        are said by default; that it is taken out of there later is that channel's trouble, and not the others'."""
+        if self._bot.bot_keys is None:
+            self._client.look(self._place(""))
+        else:
+            self._client.token()
         account = f"{self._bot.app_id}@{self._bot.tenant_id}"
         return Account(account, f"Bot {self._bot.app_id}", learned={"bot_keys": self._client.keys()})
 

@@ -37,14 +37,16 @@ class Bench:
         )
         return self._connector(TeamsConfig(**{"hosts": [self.host], **config}), credentials)
 
-    def bot(self, password: str = APP_PASSWORD, tenant: str = TENANT, **config: Any) -> TeamsConnector:
-        """By the bot."""
+    def bot(
+        self, password: str = APP_PASSWORD, tenant: str = TENANT, keys: SecretStr | None = None, **config: Any
+    ) -> TeamsConnector:
+        """By the bot; with `keys` it was connected before."""
         settings = {"default_channel": "delivery", "channels": {"delivery": DELIVERY, "incidents": INCIDENTS}}
-        credentials = Bot(app_id=APP_ID, app_password=SecretStr(password), tenant_id=tenant)
+        credentials = Bot(app_id=APP_ID, app_password=SecretStr(password), tenant_id=tenant, bot_keys=keys)
         return self._connector(TeamsConfig(**{**settings, **config}), credentials)
 
     def _connector(self, config: TeamsConfig, credentials: Credentials) -> TeamsConnector:
-        http = HttpClient(transport=self.transport, budget=Unlimited(), now=self.clock.now)
+        http = HttpClient(transport=self.transport, budget=Unlimited(), now=self.clock.now, secrets=[APP_PASSWORD])
         endpoints = dict.fromkeys(TeamsConnector.manifest.endpoints, self.url)
         return TeamsConnector(Context(config, credentials, http, endpoints, self.clock.now))
 

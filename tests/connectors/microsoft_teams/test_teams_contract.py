@@ -33,3 +33,4 @@ def test_every_call_is_one_that_is_described(checker: ModuleType, tmp_path: Path
     result = checker.run([one for one in exchanges if "/.well-known/" not in one["url"]])
     assert [f"{f.code} {f.operation}: {f.message}" for f in result.findings] == []
     assert len(result.operations["microsoft_teams"]) == 7
+    assert any("%3Bmessageid%3D" in one["url"] for one in exchanges), "ids hold what a path can't"

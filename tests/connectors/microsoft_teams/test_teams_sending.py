@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from connectors.contract import (
@@ -244,6 +245,14 @@ def test_a_bot_without_a_token_has_bad_credentials(teams: Bench, given: dict[str
     assert "guessed-password" not in refused.value.text
 
 
+@pytest.mark.parametrize("fault", [{"kind": "cut"}, {"kind": "error", "status": 503}])
+def test_where_no_token_was_to_be_had_nothing_was_said(teams: Bench, fault: dict[str, object]) -> None:
+    teams.sandbox.faults.from_json({**fault, "operation": "token"})
+    with pytest.raises(Transient) as failed:
+        teams.bot().send(notification(), "")
+    assert not failed.value.maybe_done
+
+
 def test_a_token_is_used_until_shortly_before_it_ends(teams: Bench) -> None:
     connector = teams.bot()
     root = connector.send(notification(), "")
@@ -263,6 +272,15 @@ def test_a_bot_that_is_not_there_is_told_to_be_added(teams: Bench) -> None:
             do(teams.bot())
     with pytest.raises(NotFound, match="add the app"):
         teams.bot().send(notification(), "19:nowhere@thread.tacv2")
+
+
+def test_a_bot_taken_out_of_its_default_channel_later_can_still_speak_elsewhere(teams: Bench) -> None:
+    keys = SecretStr(teams.bot().check().learned["bot_keys"])
+    teams.act("remove_bot", channel=DELIVERY)
+    assert teams.bot(keys=keys).check().id == f"{APP_ID}@{TENANT}"
+    teams.bot(keys=keys).send(notification(), "incidents")
+    with pytest.raises(AuthFailed):
+        teams.bot(keys=keys, password="ended-in-the-meantime").check()
 
 
 def test_a_message_that_is_gone_can_not_be_changed(teams: Bench) -> None:
@@ -320,14 +338,18 @@ def until_limited(teams: Bench, do: Callable[[], object], pause: float) -> tuple
     raise AssertionError("nothing stopped it")
 
 
-def test_neither_a_password_nor_a_token_shows_in_an_error(teams: Bench) -> None:
+@pytest.mark.parametrize("status", [400, 412, 502])
+def test_neither_a_password_nor_a_token_shows_in_an_error(teams: Bench, status: int) -> None:
     connector = teams.bot()
     connector.send(notification(), "")
     [token] = [one for one in teams.sandbox.door.tokens if one.startswith("bot-token")]
-    teams.sandbox.faults.add("error", operation="bot.*", status=400, reason=f"no {token} and no {APP_PASSWORD}x")
-    with pytest.raises(Rejected) as failed:
+    echo = f"no {token} and no {APP_PASSWORD}x"
+    teams.sandbox.faults.add("error", operation="bot.*", status=status, reason=echo)
+    with pytest.raises(ConnectorError, match=r"no \*\*\* and no \*\*\*x"):
         connector.send(notification(), "")
-    assert token not in failed.value.text
+    teams.sandbox.faults.add("error", operation="token", status=401, reason=echo)
+    with pytest.raises(AuthFailed, match=r"and no \*\*\*x"):
+        teams.bot().send(notification(), "")
 
 
 # --- both -----------------------------------------------------------------------------------------------
