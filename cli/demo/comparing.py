@@ -11,14 +11,15 @@ from sqlalchemy import func, select
 
 from cli.demo.outcome import Outcome
 from cli.demo.people import Edit
-from cli.demo.tool import Tool, Values
+from cli.demo.tool import POLL_SECONDS, Tool, Values
 from cli.demo.world import Connected, World
 from core.models import Task, User
 
 FIELDS = ("title", "description", "status", "priority", "assignee")
 
-AT_ONCE = timedelta(seconds=2)
-"""Edits of one field on both sides within this time are a conflict, in which either may win by the field's rule."""
+AT_ONCE = timedelta(seconds=POLL_SECONDS + 2)
+"""Edits of one field on both sides within this time are a conflict, in which either may win by the field's rule: an
+edit whose webhook was lost is not known on the other side until the next poll, and who edits there has not seen it."""
 
 
 @dataclass(frozen=True)
