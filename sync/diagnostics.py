@@ -18,9 +18,19 @@ from connectors.redaction import Redactor
 from connectors.registry import UnknownType
 from core.clock import iso
 from core.errors import Conflict, NotFound
-from core.models import Binding, Credential, Delivery, Integration, RateBudget, Subscription, SyncRun
+from core.models import (
+    Binding,
+    Credential,
+    Delivery,
+    Integration,
+    NotificationMessage,
+    RateBudget,
+    Subscription,
+    SyncRun,
+)
 from core.vault import VaultError
 from sync.credentials import load
+from sync.reasons import MESSAGE_STEPS, TRIED_AGAIN
 from sync.runtime import Runtime
 from sync.subscriptions import stored_secrets
 
@@ -76,6 +86,7 @@ def diagnose(rt: Runtime, integration_id: str) -> dict[str, Any]:
             "runs": [_fields(run, _RUN) for run in _runs(session, row.id)],
             "deliveries": _deliveries(session, row.id),
             "bindings": _bindings(session, row.id),
+            "notifications": _notifications(session, row.id),
         }
         return _redacted(found, _secrets(rt, session, row))
 
@@ -151,6 +162,27 @@ def _bindings(session: Session, integration_id: str) -> dict[str, Any]:
         "by_state": _counts(states),
         "owed": owed,
         "reasons": [dict(row._mapping) for row in session.execute(reasons)],
+    }
+
+
+def _notifications(session: Session, integration_id: str) -> dict[str, Any]:
+    """What became of messages, without what they say."""
+    message = NotificationMessage
+    mine = message.integration_id == integration_id
+    states = session.execute(select(message.state, func.count()).where(mine).group_by(message.state))
+    reasons = (
+        select(message.id, message.channel, message.kind, message.state, message.attempts)
+        .add_columns(message.error_code, message.error_text, message.finished_at)
+        .where(mine, message.error_code.is_not(None))
+        .order_by(message.id.desc())
+        .limit(REASONS)
+    )
+    return {
+        "by_state": _counts(states),
+        "reasons": [
+            {**dict(row._mapping), "next_step": MESSAGE_STEPS.get(row.error_code, TRIED_AGAIN)}
+            for row in session.execute(reasons)
+        ],
     }
 
 
