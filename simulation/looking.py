@@ -66,6 +66,15 @@ def _theirs(data: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name != "repository"}
 
 
+def _texts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Credentials as (name, text); those within one by both their names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", text) for inner, text in _texts(value))
+        else:
+            yield name, str(value)
+
+
 class Looking:
     """The part of the bench that only looks."""
 
@@ -187,7 +196,7 @@ class Looking:
             signing = subscriptions.stored_secrets(rt, row) if row is not None else []
         model = self.connector.manifest.credentials[opened.mode]
         hidden = {name for name, field in model.model_fields.items() if "Secret" in str(field.annotation)}
-        found = {name: str(opened.values[name]) for name in hidden if opened.values.get(name)}
+        found = dict(_texts({name: opened.values[name] for name in hidden if opened.values.get(name)}))
         found |= {f"signing {number}": secret for number, secret in enumerate(signing, start=1)}
         for name, value in opened.values.items():
             pairs = {f"{name}:{other}": f"{value}:{found[other]}" for other in hidden & found.keys() if name != other}
@@ -200,7 +209,7 @@ class Looking:
         with rt.db.read() as session:
             values = load(rt, session, self.row()).values
         account = {self.row().account_id, self.row().account_name}
-        shown = {name: str(value) for name, value in values.items() if value not in account}
+        shown = {name: value for name, value in _texts(values) if value not in account}
         return {name: value for name, value in shown.items() if len(value) >= SHORTEST_SECRET and name not in PUBLIC}
 
     def visible(self) -> Iterator[tuple[str, str]]:

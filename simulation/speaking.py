@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
-from connectors.contract import Button, Notification, NotificationKind, Notifier, Severity
+from connectors.contract import Button, ConnectorError, Notification, NotificationKind, Notifier, Severity
 from connectors.kit.bench import Moment, Row
 from core import events
 from core.events import Fact
@@ -93,7 +94,8 @@ class Speaking(Looking):
         if not (pressable := [one for one in people.said(home) if BUTTON in one.buttons]):
             notifier = self.instance()
             assert isinstance(notifier, Notifier)
-            notifier.send(_with_button(self), home)
+            with suppress(ConnectorError):  # then there is none to be pressed
+                notifier.send(_with_button(self), home)
             pressable = [one for one in people.said(home) if BUTTON in one.buttons]
         if pressable:
             people.press(home, pressable[0].id, BUTTON)

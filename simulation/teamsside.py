@@ -1,4 +1,4 @@
-"""Microsoft Teams on the conformance kit's bench, by its bot: flows say things, and can do nothing else."""
+"""Microsoft Teams on the conformance kit's bench: by its bot, and by flows, which only say things."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from sandbox.microsoft_teams.reading import seen
 from sandbox.microsoft_teams.sandbox import APP_ID, APP_PASSWORD, CHANNELS, TENANT
 from sandbox.vendor import WRONG_TOKEN, TrackerSandbox
 from simulation.notifierside import HOOK, NotifierSide
+
+HOST = "teams.sandbox"
 
 
 class TeamsSide(NotifierSide):
@@ -79,3 +81,44 @@ class TeamsSide(NotifierSide):
     def press(self, channel: str, message: str, button: str) -> None:
         """Press a button."""
         self.act("press", channel=channel, message=message, button=button)
+
+
+class FlowSide(TeamsSide):
+    """People in a team two of whose channels have a flow. Nothing is pressed there, and nothing heard."""
+
+    channels = ("default", "incidents")
+    limited: ClassVar[Mapping[str, str]] = {"item": "flow.*"}
+    flows: ClassVar[Mapping[str, str]] = {"default": "delivery", "incidents": "incidents"}
+
+    def prepare(self, sandbox: TrackerSandbox) -> None:
+        """It has a host whose name a config can hold."""
+        self.sandbox.url = f"http://{HOST}"
+
+    def config(self) -> dict[str, Any]:
+        """Where the fake one is."""
+        return {"hosts": [HOST]}
+
+    def api_token(self) -> dict[str, Any]:
+        """The flows' addresses."""
+        return {"url": self.sandbox.flow_url("delivery"), "urls": {"incidents": self.sandbox.flow_url("incidents")}}
+
+    def said(self, channel: str) -> list[Message]:
+        """What is in a channel."""
+        return super().said(CHANNELS[self.flows[channel]])
+
+    def close(self, channel: str) -> None:
+        """Turn its flow off."""
+        self.act("turn_off", flow=self.flows[channel])
+
+    def reopen(self, channel: str) -> None:
+        """Turn it on again."""
+        self.act("turn_on", flow=self.flows[channel])
+
+    def end_access(self) -> None:
+        """Both flows get other signatures."""
+        for flow in self.flows.values():
+            self.act("sign_anew", flow=flow)
+
+    def give_access(self) -> None:
+        """They get those of before: to turn one around twice changes nothing."""
+        self.end_access()

@@ -201,7 +201,9 @@ def _secrets(rt: Runtime, session: Session, row: Integration) -> list[str]:
 
 
 def _texts(values: Mapping[str, Any]) -> list[str]:
-    return [value for value in values.values() if isinstance(value, str) and len(value) > 3]
+    """The texts among credentials, also those within one: addresses by the name of their channel."""
+    own = [value for value in values.values() if isinstance(value, str) and len(value) > 3]
+    return own + [text for value in values.values() if isinstance(value, dict) for text in _texts(value)]
 
 
 def _redacted(found: dict[str, Any], secrets: list[str]) -> dict[str, Any]:

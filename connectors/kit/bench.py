@@ -45,8 +45,8 @@ class Connected:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Where a worker is struck: at the nth `before_call`, `after_call`, `before_commit` or `after_commit`, and by what
-    (`crash`, or `pause`: then `meanwhile` happens: what people there do to items, or deeds of `codepeople` in a
-    repository)."""
+    (`crash`; `cut`: the answer to a call is lost; `pause`: then `meanwhile` happens, what people there do to items, or
+    deeds of `codepeople` in a repository)."""
 
     where: str
     nth: int

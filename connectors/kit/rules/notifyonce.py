@@ -13,7 +13,11 @@ from connectors.kit.rule import NOTIFIER, Finding, Rule, Tier
 LEASE = 90
 """Seconds after which a dead worker holds nothing any more."""
 
-MOMENTS = ("before_call", "after_call", "before_commit", "after_commit")
+MOMENTS = (
+    *(("crash", where) for where in ("before_call", "after_call", "before_commit", "after_commit")),
+    ("cut", "after_call"),  # the answer never comes
+)
+"""What happens, and when."""
 
 SAY_ONCE = (
     "Call once in `send`, and raise Transient(maybe_done=True) for an answer that never came; let `find_sent` find "
@@ -22,13 +26,14 @@ SAY_ONCE = (
 
 
 def once_whoever_dies(bench: Bench) -> Iterator[Finding]:
-    """A worker dies at each of the moments there are while it says two things, one of them in a thread."""
-    for where in MOMENTS:
+    """A worker dies, or loses an answer, at each of the moments there are while it says two things, one of them in a
+    thread."""
+    for what, where in MOMENTS:
         for nth in count():
             bench.begin()
             _two_owed(bench)
-            struck = bench.speak(Moment(where, nth))
-            yield from _each_once(bench, f"a worker that died at {where} {nth}")
+            struck = bench.speak(Moment(where, nth, what))
+            yield from _each_once(bench, f"a {what} at {where} {nth}")
             if not struck:
                 break
 
@@ -145,7 +150,7 @@ RULES = (
     Rule(
         "notify-once",
         Tier.GOLD,
-        "A worker killed at any moment leaves each notification said once, or unknown where nobody can look.",
+        "A worker killed, or an answer lost, at any moment: each is said once, or unknown where nobody can look.",
         executed=once_whoever_dies,
         needs=NOTIFIER,
         essential=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from connectors.contract import AccessEnded, BadPayload, RawDelivery
 from connectors.kit.bench import Bench, Row
@@ -90,7 +91,10 @@ def _limited(bench: Bench, scope: str) -> Iterator[Finding]:
     happen(bench, "resolved")
     bench.happen("task.created", "TSK-26-000001", status="todo")
     bench.vendor.faults.add("rate_limit", operation=bench.channels.limited[scope], count=1, retry_after=PAUSE)
+    bench.vendor.calls.reset()
     bench.speak()
+    if not any(fnmatchcase(call.operation, bench.channels.limited[scope]) for call in bench.vendor.calls.records()):
+        return  # a connector that never makes this call never meets this limit
     bench.wait(PAUSE // 2)
     bench.speak()
     _, resolved, task = bench.notifications()
