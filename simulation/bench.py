@@ -263,17 +263,13 @@ class EngineBench(Speaking):
             )
         )
 
-    def renew(self) -> Connected:
-        """The credentials once more."""
-        return self._updated(credentials=self.vendor.credentials(self._world.schedule.conditions))
-
     def reconfigure(self, **config: Any) -> Connected:
         """Change the config."""
-        return self._updated(config=config)
-
-    def _updated(self, **changes: Any) -> Connected:
-        actor, row = self._world.beginning.tenant.people["ann"], self.row()
-        return self._asked(lambda: integrations.update(self._stage.runtime, row, actor=actor, token_id=None, **changes))
+        actor = self._world.beginning.tenant.people["ann"]
+        row = self.row()
+        return self._asked(
+            lambda: integrations.update(self._stage.runtime, row, actor=actor, token_id=None, config=config)
+        )
 
     def _asked(self, request: Callable[[], Integration]) -> Connected:
         try:

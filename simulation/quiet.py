@@ -93,8 +93,6 @@ def _poll(world: World) -> bool:
     if status == "error":
         _consent(world)
         return False
-    if at is None:
-        return True  # it reads nothing
     _pass(world, moment(at))
     before = world.rows("SELECT max(id) FROM sync_run")
     world.take(Step("poll"))

@@ -294,10 +294,6 @@ class Bench(Protocol):
         """Connect the same account a second time, or with other credentials."""
         ...
 
-    def renew(self) -> Connected:
-        """Give the integration its credentials anew."""
-        ...
-
     def reconfigure(self, **config: Any) -> Connected:
         """Change config keys of the integration."""
         ...

@@ -98,7 +98,15 @@ def _retired(parts: SplitResult) -> bool:
 FlowUrl = Annotated[SecretStr, AfterValidator(_flow)]
 
 
-class Flows(Credentials):
+class _Heard(Credentials):
+    """What proves that an outgoing webhook of a team is one."""
+
+    outgoing_token: SecretStr | None = Field(
+        None, min_length=1, description="The security token that Teams showed when the outgoing webhook was made."
+    )
+
+
+class Flows(_Heard):
     """The URLs of flows of Power Automate ("When a Teams webhook request is received"), each of which posts in one
     channel. Whoever knows one can post there: they are secrets."""
 
@@ -117,7 +125,7 @@ class Flows(Credentials):
         return [DEFAULT, *sorted(set(self.urls) - {DEFAULT})]
 
 
-class Bot(Credentials):
+class Bot(_Heard):
     """A bot of the Azure Bot service, of one tenant. `bot_keys` are the public keys of those who speak to it (a JWKS
     document), learnt by the check."""
 

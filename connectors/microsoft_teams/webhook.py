@@ -7,7 +7,8 @@
 | Graph change notifications | `clientState`, the secret we gave when subscribing | no |
 
 The bot's proof needs the Bot Connector's public keys, which change: they are the credentials' field `bot_keys` (the
-JWKS document of `login.botframework.com/v1/.well-known/keys`), fetched by the connector when it checks its account.
+JWKS document of `login.botframework.com/v1/.well-known/keys`), fetched by the connector when it checks its account,
+which the engine has it do every hour.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from connectors.signing import hmac_base64, jwt_rs256, token_equal
 BOT_ISSUER = "https://api.botframework.com"
 
 WEBHOOKS = WebhookFacts(
-    secrets=("signing", "app_id", "bot_keys"),
+    secrets=("signing", "outgoing_token", "app_id", "bot_keys"),
     accepted=200,
     # An outgoing webhook shows our answer in the channel, and an error where there is none.
     accepted_body='{"type":"message","text":"Noted."}',
@@ -74,7 +75,7 @@ def verify(delivery: RawDelivery, secrets: Secrets) -> Verified:
     if header.startswith("Bearer "):
         _check_bot(header, body, secrets, delivery.received_at)
     else:
-        hmac_base64(delivery.body, header, secrets.get("signing", ()), prefix="HMAC ", base64_keys=True)
+        hmac_base64(delivery.body, header, secrets.get("outgoing_token", ()), prefix="HMAC ", base64_keys=True)
         _check_time(body, delivery.received_at)
     return Verified(_key(body), text_at(body, "name") or text_at(body, "type") or "unknown", _reply(header, body))
 

@@ -35,7 +35,7 @@ LONGEST_UPDATE = 4000
 
 SAID = {
     **{400: "invalid_arguments", 401: "invalid_auth", 403: "missing_scope", 404: "channel_not_found"},
-    **{429: "ratelimited", 500: "fatal_error", 503: "service_unavailable"},
+    429: "ratelimited",
 }
 """What the kit's own refusals are called here."""
 
@@ -137,10 +137,11 @@ class SlackSandbox(TrackerSandbox):
         return {"ok": True, **do(ask)}
 
     def error_reply(self, error: VendorError) -> Reply:
-        """A 200 that says what is wrong; too many calls are a 429, and an outage is what it is."""
+        """A 200 that says what is wrong; too many calls are a 429, and a Slack that is down says so as anybody does."""
+        if error.status >= 500:
+            return Reply(error.status, {"ok": False, "error": "internal_error"})
         word = SAID.get(error.status, error.text)
-        loud = error.status == 429 or error.status >= 500
-        return Reply(error.status if loud else 200, {"ok": False, "error": word})
+        return Reply(429 if error.status == 429 else 200, {"ok": False, "error": word})
 
     def rate_headers(self, window: Window) -> dict[str, str]:
         """Slack says nothing until it is too much."""

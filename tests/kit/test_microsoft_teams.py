@@ -22,9 +22,10 @@ ALSO = frozenset({"secrets-never-logged", "no-network-in-request"})
 
 BY_ID = {rule.id: rule for rule in RULES}
 
-OF_FLOWS = [
-    rule for rule in RULES if rule.id in ALSO or (rule.id.startswith("notify-") and "webhooks" not in rule.needs)
-]
+NOT = frozenset({"notify-auth-expired", "notify-press-told-once"})
+"""Each flow has a key of its own, so that one is refused is its channel's trouble; and nothing can be pressed."""
+
+OF_FLOWS = [rule for rule in RULES if rule.id in ALSO or (rule.id.startswith("notify-") and rule.id not in NOT)]
 
 
 @pytest.mark.parametrize("rule", OF_FLOWS, ids=lambda rule: rule.id)

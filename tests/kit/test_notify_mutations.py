@@ -443,7 +443,7 @@ EXECUTED: dict[Callable[[Patch], None], str] = {
     bear_no_id_that_can_be_found: "notify-once",
     look_for_the_newest: "notify-once",
     be_sure_that_nothing_was_said: "notify-once",
-    try_again_what_was_cut: "notify-order",
+    try_again_what_was_cut: "notify-once",
     say_later_what_could_not_be_said: "notify-order",
     change_by_saying_it_anew: "notify-in-place",
     change_nothing: "notify-in-place",

@@ -71,6 +71,7 @@ class AnyCredentials(Credentials):
     signing_secret: SecretStr | None = None
     app_id: str | None = None
     bot_keys: SecretStr | None = None
+    outgoing_token: SecretStr | None = None
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,7 @@ SCHEMES = {
         wrong=b64encode(b"another").decode(),
         stale=timedelta(minutes=6),
         numbered=False,
+        credentials={"outgoing_token": BASE64_SECRET},
     ),
     "microsoft_teams bot": Scheme(
         microsoft_teams,

@@ -37,9 +37,9 @@ def _fail(bench: Bench, status: int) -> None:
         bench.pull()  # one refusal alone may be a vendor's bad moment
 
 
-def _reason(bench: Bench, status: int) -> Reason:
+def _reason(bench: Bench, _status: int) -> Reason:
     """The message's; the integration's where it is stopped."""
-    if status == 401:
+    if bench.integration()["status"] == "error":
         row = bench.integration()
         return row["status_code"], row["status_text"]
     [row] = bench.notifications()
@@ -67,7 +67,7 @@ SAYING = Work(
     reason=_reason,
     whole=_whole,
     parts=("notifications",),
-    usual=tuple(part for part in PARTS if part not in ("runs", "webhook")),
+    usual=tuple(part for part in PARTS if part != "webhook"),
 )
 
 # --- limits -------------------------------------------------------------------------------------------
@@ -164,48 +164,48 @@ def _told_of(bench: Bench, channel: str) -> Iterator[Finding]:
 
 # --- access that is gone ------------------------------------------------------------------------------
 
-MOST_REFUSED = 8
-"""Calls of an integration whose credentials are refused: one refusal alone may be a vendor's bad moment, so it is asked
-twice, and looks after itself once more where the vendor says that access has ended."""
+MOST_AN_HOUR = 6
+"""Calls of an integration whose access has ended: it looks every hour whether it is let in again, by a check of a call
+or two, and twice, since one refusal alone may be a bad moment. What waits to be said is not tried."""
 
 
 def auth_expired(bench: Bench) -> Iterator[Finding]:
-    """Every call is refused, or the app is taken out: that is the integration's status, told once, and nobody asks any
-    more. With credentials given anew, it says what waited."""
-    _arises(bench, 0)
-    bench.speak()
-    bench.vendor.faults.add("error", status=401, count=None)
-    yield from _refused(bench, "credentials that are refused")
-    bench.vendor.faults.clear()
-    bench.renew()
-    yield from SAYING.at_rest(bench, "the credentials were given anew")
+    """Every call is refused; or the app is taken out, which the vendor may say: that is the integration's status, told
+    once. Let in again, it says what waited."""
+    yield from SAYING.auth_expired(bench)
     bench.begin()
     _arises(bench, 0)
     bench.speak()
     bench.channels.end_access()
     yield from _heard_of(bench)
-    yield from _refused(bench, "access that has ended")
-    bench.channels.give_access()
-    bench.renew()
-    yield from SAYING.at_rest(bench, "access was given again")
-
-
-def _refused(bench: Bench, why: str) -> Iterator[Finding]:
     bench.vendor.calls.reset()
     for number in range(1, REFUSALS):
-        _arises(bench, number)
+        for one in range(3):
+            _arises(bench, number * 10 + one)
         bench.speak()
         bench.tick()
         bench.wait(HOUR)
+    yield from _is_shut_out(bench)
+    bench.channels.give_access()
+    bench.pull()
+    if bench.integration()["status"] != "active":
+        yield Finding("it does not recover when it is let in again", "Keep no state of a failure.")
+    yield from SAYING.at_rest(bench, "it was let in again")
+
+
+def _is_shut_out(bench: Bench) -> Iterator[Finding]:
     row, said = bench.integration(), bench.events("integration.auth_failed")
     if row["status"] != "error" or len(said) != 1:
         yield Finding(
-            f"with {why} the integration is {row['status']}, and that was told {len(said)} times",
+            f"with access that has ended the integration is {row['status']}, and that was told {len(said)} times",
             "Raise AuthFailed for it, every time.",
         )
     calls = len(bench.vendor.calls.records())
-    if calls > MOST_REFUSED:
-        yield Finding(f"with {why} the vendor was called {calls} times", "Try nothing again yourself.")
+    if calls > MOST_AN_HOUR * REFUSALS:
+        yield Finding(
+            f"with access that has ended the vendor was called {calls} times in {REFUSALS - 1} hours",
+            "Try nothing again yourself.",
+        )
 
 
 def _heard_of(bench: Bench) -> Iterator[Finding]:
@@ -237,7 +237,7 @@ RULES = (
     Rule(
         "notify-auth-expired",
         Tier.SILVER,
-        "Refused credentials and revoked access: one event, no more calls; given anew, what waited is said.",
+        "Refused credentials and revoked access: one event, recovery by itself, and what waited is said.",
         executed=auth_expired,
         needs=NOTIFIER,
     ),

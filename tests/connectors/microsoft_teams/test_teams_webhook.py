@@ -237,7 +237,7 @@ def test_a_mention_is_believed_by_its_signature_for_five_minutes_and_a_changed_b
     teams.act("mention", channel=DELIVERY, text="status")
     teams.sandbox.deliver()
     [mention] = kept.arrived
-    secrets = {"signing": [OUTGOING_TOKEN]}
+    secrets = {"outgoing_token": [OUTGOING_TOKEN]}
     assert TeamsConnector.verify(mention, secrets).event == "message"
     late = RawDelivery(mention.headers, mention.body, AT + timedelta(minutes=6))
     for bad in (RawDelivery(mention.headers, mention.body + b" ", AT), late):
