@@ -7,16 +7,19 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, cast
 
 from connectors.contract import CodeEvent, Connector
 from connectors.http import Unlimited
 from connectors.kit.bench import Row
 from connectors.kit.codepeople import CodePeople
+from connectors.kit.notifypeople import NotifyPeople
 from core.clock import iso
 from core.models import Integration, Subscription
 from simulation.codeside import code_side
 from simulation.invariants import fingerprint
+from simulation.notifierside import notifier_side
 from simulation.observed import Watched
 from simulation.stage import Stage
 from simulation.vendor import TrialVendor
@@ -26,7 +29,7 @@ from sync.code import plain
 from sync.configuration import parse_config
 from sync.credentials import build, load
 from sync.diagnostics import diagnose
-from sync.reasons import NEXT_STEPS
+from sync.reasons import MESSAGE_STEPS, NEXT_STEPS
 
 SHORTEST_SECRET = 6
 """Characters: what is shorter is found everywhere by chance."""
@@ -47,6 +50,7 @@ SEEN = (
     "delivery",
     "sync_run",
     "audit_record",
+    "notification",
 )
 """Tables whose rows the API, support or an operator may see; sealed columns and deliveries' bodies aside."""
 
@@ -60,6 +64,15 @@ def integration_of(world: World) -> Integration:
 def _theirs(data: dict[str, Any]) -> dict[str, Any]:
     """Without the repository as it is known here."""
     return {name: value for name, value in data.items() if name != "repository"}
+
+
+def _texts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Credentials as (name, text); those within one by both their names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", text) for inner, text in _texts(value))
+        else:
+            yield name, str(value)
 
 
 class Looking:
@@ -82,6 +95,15 @@ class Looking:
     def code(self) -> CodePeople:
         """People who write code. Raises TypeError for a side without any."""
         return code_side(self._stage.vendor)
+
+    @property
+    def channels(self) -> NotifyPeople:
+        """People in channels. Raises TypeError for a side without any."""
+        return notifier_side(self._stage.vendor)
+
+    def now(self) -> datetime:
+        """What time it is here."""
+        return self._stage.clock()
 
     def row(self) -> Integration:
         """The integration's row, detached."""
@@ -116,8 +138,8 @@ class Looking:
         return self._table("event", "type = ? OR ? = ''", type_, type_)
 
     def kept(self) -> object:
-        """The tasks, and what was heard of code."""
-        return self.tasks(), self.code_events()
+        """The tasks, and what was heard of code, and what was said."""
+        return self.tasks(), self.code_events(), self._table("notification")
 
     def code_events(self) -> list[Row]:
         """The events that are told once for their key, without what is ours in them."""
@@ -163,7 +185,7 @@ class Looking:
 
     def next_step(self, code: str) -> str:
         """What to do about a reason code."""
-        return NEXT_STEPS.get(code, "")
+        return NEXT_STEPS.get(code) or MESSAGE_STEPS.get(code, "")
 
     def secrets(self) -> Mapping[str, str]:
         """What must not be seen."""
@@ -174,7 +196,7 @@ class Looking:
             signing = subscriptions.stored_secrets(rt, row) if row is not None else []
         model = self.connector.manifest.credentials[opened.mode]
         hidden = {name for name, field in model.model_fields.items() if "Secret" in str(field.annotation)}
-        found = {name: str(opened.values[name]) for name in hidden if opened.values.get(name)}
+        found = dict(_texts({name: opened.values[name] for name in hidden if opened.values.get(name)}))
         found |= {f"signing {number}": secret for number, secret in enumerate(signing, start=1)}
         for name, value in opened.values.items():
             pairs = {f"{name}:{other}": f"{value}:{found[other]}" for other in hidden & found.keys() if name != other}
@@ -187,7 +209,7 @@ class Looking:
         with rt.db.read() as session:
             values = load(rt, session, self.row()).values
         account = {self.row().account_id, self.row().account_name}
-        shown = {name: str(value) for name, value in values.items() if value not in account}
+        shown = {name: value for name, value in _texts(values) if value not in account}
         return {name: value for name, value in shown.items() if len(value) >= SHORTEST_SECRET and name not in PUBLIC}
 
     def visible(self) -> Iterator[tuple[str, str]]:

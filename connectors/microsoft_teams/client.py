@@ -95,8 +95,10 @@ class FlowClient:
         try:
             self._http.request("POST", url, json=message)
         except (AuthFailed, Forbidden, NotFound) as error:
-            kind = type(error)
-            raise kind(f"Teams, channel {channel}: {FLOW_ADVICE[kind]}") from None
+            # A URL's signature is its flow's own: that it is refused is this channel's trouble, and says nothing of the
+            # others. As dead credentials it would come and go: nobody can ask whether it is good again.
+            kind = Forbidden if isinstance(error, AuthFailed) else type(error)
+            raise kind(f"Teams, channel {channel}: {FLOW_ADVICE[type(error)]}") from None
 
 
 class _Token(msgspec.Struct):

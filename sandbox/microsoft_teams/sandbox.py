@@ -50,7 +50,7 @@ class TeamsSwitches(Switches):
 
 
 class TeamsSandbox(TrackerSandbox):
-    """A tenant with one team, in which an app with a bot is installed."""
+    """A tenant with one team, in which an app with a bot is installed. `password` is the one the app has now."""
 
     name = "microsoft_teams"
     switches = TeamsSwitches
@@ -62,6 +62,7 @@ class TeamsSandbox(TrackerSandbox):
         self.speaker = Speaker(APP_ID)
         super().__init__(**options)
         self.tenant = Tenant(self.clock)
+        self.password = APP_PASSWORD
         self._tokens = self._told = 0
         self.flow_limits = Limiter(self.clock, self.settings, FLOW_RATE, self.rate_headers)
         self.thread_limits = Limiter(self.clock, self.settings, THREAD_RATE, self.rate_headers)
@@ -141,7 +142,7 @@ class TeamsSandbox(TrackerSandbox):
             raise OAuthError(400, "invalid_request", f"AADSTS90002: Tenant '{call.params['tenant']}' not found.")
         if form.get("grant_type") != "client_credentials" or "/.default" not in form.get("scope", ""):
             raise OAuthError(400, "invalid_request", "AADSTS900144: The request body lacks a parameter.")
-        if (form.get("client_id"), form.get("client_secret")) != (APP_ID, APP_PASSWORD):
+        if (form.get("client_id"), form.get("client_secret")) != (APP_ID, self.password):
             raise OAuthError(401, "invalid_client", "AADSTS7000215: Invalid client secret provided.")
         self._tokens += 1
         token = f"bot-token-{self.rng(f'token {self._tokens}').getrandbits(128):032x}"

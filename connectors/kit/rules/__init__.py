@@ -21,6 +21,12 @@ from connectors.kit.rules import (
     leaving,
     manifest,
     mapping,
+    notifybudget,
+    notifyonce,
+    notifypresses,
+    notifyreach,
+    notifysays,
+    notifytrouble,
     place,
     reading,
     secrecy,
@@ -55,6 +61,12 @@ _MODULES = (
     codereads,
     codeends,
     codebudget,
+    notifysays,
+    notifypresses,
+    notifytrouble,
+    notifyonce,
+    notifyreach,
+    notifybudget,
 )
 
 RULES: tuple[Rule, ...] = tuple(sorted((rule for module in _MODULES for rule in module.RULES), key=lambda r: r.tier))

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from connectors.contract import (
+    AccessEnded,
     BadPayload,
+    ButtonPressed,
     CodeHeard,
     CodeHint,
     Hint,
@@ -21,7 +23,7 @@ from connectors.contract import (
     Snapshot,
 )
 from connectors.kit.bench import Bench
-from connectors.kit.rule import SOURCES, WEBHOOKS, Finding, Rule, Tier
+from connectors.kit.rule import NOTIFIER, SOURCES, WEBHOOKS, Finding, Rule, Tier
 
 STRANGE_EVENT = "kit.no_such_event"
 BROKEN = (
@@ -37,10 +39,18 @@ BROKEN = (
 )
 """Bodies no vendor sends; a believed delivery may still hold them, and parsing must not fail in its own way."""
 
-MEANINGS = {"task_source": {"snapshot", "hint"}, "code_source": {"event", "ask"}}
-"""What a delivery about an item, or about code, can mean."""
+MEANINGS = {
+    "task_source": {"snapshot", "hint"},
+    "code_source": {"event", "ask"},
+    "notifier": {"pressed", "access_ended"},
+}
+"""What a delivery about an item, about code, or to who says things, can mean."""
 
-ABOUT = {"task_source": "an item", "code_source": "what happened to code"}
+ABOUT = {
+    "task_source": "an item",
+    "code_source": "what happened to code",
+    "notifier": "a button that was pressed, or access that has ended",
+}
 
 RECORDED_AT = datetime(2026, 4, 15, 10, tzinfo=UTC)
 
@@ -104,6 +114,10 @@ def _meaning(bench: Bench, delivery: RawDelivery) -> str:
             return "event"
         case CodeHint():
             return "ask"
+        case ButtonPressed():
+            return "pressed"
+        case AccessEnded():
+            return "access_ended"
         case LookAgain():
             return "look_again"
         case Ignored(code):
@@ -152,6 +166,6 @@ RULES = (
         "Recorded deliveries parse or are ignored for a reason; unknown events are `unsupported`.",
         executed=every_fixture,
         needs=WEBHOOKS,
-        among=SOURCES,
+        among=SOURCES | NOTIFIER,
     ),
 )

@@ -63,6 +63,7 @@ class Work:
     parts     what the diagnostics tell of besides PARTS
     heard     calls about what is heard of during an outage, each of which is tried once when it comes
     says_how  reasons of the engine's own whose text tells what to do
+    usual     those of PARTS that the diagnostics tell of
     """
 
     word: str
@@ -76,6 +77,7 @@ class Work:
     parts: tuple[str, ...] = ()
     heard: int = 0
     says_how: frozenset[str] = frozenset()
+    usual: tuple[str, ...] = PARTS
 
     def rate_limited(self, bench: Bench) -> Iterator[Finding]:
         """After one 429 no lane calls before its time has come; then all goes on by itself."""
@@ -194,7 +196,7 @@ class Work:
         self.do(bench)
         bench.pull()
         document = bench.diagnostics()
-        for part in (*PARTS, *self.parts):
+        for part in (*self.usual, *self.parts):
             if not document.get(part):
                 yield Finding(f"the diagnostics say nothing of {part}", "Leave the engine's rows as they are.")
         text = json.dumps(document, ensure_ascii=False)

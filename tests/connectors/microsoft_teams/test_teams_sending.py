@@ -101,7 +101,7 @@ def test_a_channel_without_a_flow_is_not_found_and_a_host_that_is_not_allowed_is
     [
         ("turn_off", NotFound, "Turn it on"),
         ("delete_flow", NotFound, "create a new one"),
-        ("sign_anew", AuthFailed, "Copy"),
+        ("sign_anew", Forbidden, "Copy"),
     ],
 )
 def test_a_flow_that_can_not_be_started_says_what_an_operator_can_do(
