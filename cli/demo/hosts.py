@@ -18,13 +18,14 @@ TOKEN: dict[str, Any] = {"token": API_TOKEN}
 
 
 class GitHubTool(CodeHostTool):
-    """An organization. GitHub allows 1.3 calls a second in the long run: a poll costs ten, a merge five."""
+    """An organization. GitHub allows 1.3 calls a second in the long run: a poll costs ten, a merge
+    with its deployment seven."""
 
     type = "github"
     label = "GitHub"
     sandbox_class = GitHubSandbox
     poll_seconds = 30
-    pause = (2.5, 4.5)
+    pause = (3.5, 6.0)
     told_on_merge = ("pull_request", 1)
 
     def config(self) -> dict[str, Any]:
