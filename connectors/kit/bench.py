@@ -3,7 +3,7 @@
 The engine, its database and the front door are the real ones; they live on upper floors, so here are only the shapes.
 A rule begins with a world in which one integration is connected, its webhook registered where the vendor allows it.
 Of a connector with tasks one item (slot 0, in the first container) is tied to a task; of one with code the history of
-two repositories has been read.
+two repositories has been read; of one that watches, what was wrong and had been measured.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from connectors.contract import CodeEvent, Connector, RawDelivery
+from connectors.contract import CodeEvent, Connector, Measured, RawDelivery
 from connectors.kit.codepeople import CodePeople
+from connectors.kit.watchpeople import WatchPeople
 
 Row = Mapping[str, Any]
 """A row of one of the platform's tables, by column."""
@@ -43,8 +44,8 @@ class Connected:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Where a worker is struck: at the nth `before_call`, `after_call`, `before_commit` or `after_commit`, and by what
-    (`crash`, or `pause`: then `meanwhile` happens: what people there do to items, or deeds of `codepeople` in a
-    repository)."""
+    (`crash`, or `pause`: then `meanwhile` happens: what people there do to items, deeds of `codepeople` in a repository
+    or of `watchpeople` to what has that slot)."""
 
     where: str
     nth: int
@@ -150,6 +151,11 @@ class Bench(Protocol):
         """The same people, where they write code."""
         ...
 
+    @property
+    def watch(self) -> WatchPeople:
+        """What goes on there, where it is watched."""
+        ...
+
     # --- worlds and time ---
 
     def begin(self, *, bound: bool = True, oauth: bool = False) -> None:
@@ -218,8 +224,8 @@ class Bench(Protocol):
 
     # --- workers ---
 
-    def pull(self, *moments: Moment) -> None:
-        """The pull lane, when it is due."""
+    def pull(self, *moments: Moment) -> bool:
+        """The pull lane, when it is due; whether any of the moments came."""
         ...
 
     def push(self, *moments: Moment) -> bool:
@@ -243,7 +249,7 @@ class Bench(Protocol):
         ...
 
     def resync(self, *moments: Moment) -> None:
-        """Every item is pulled again, and every repository read, as by a first sync."""
+        """Every item is pulled again, every repository read, and all that was measured, as by a first sync."""
         ...
 
     def rest(self) -> list[str]:
@@ -294,6 +300,22 @@ class Bench(Protocol):
     def followed(self) -> Mapping[str, Row]:
         """The repositories known here, by the vendor's ids: `name`, and `state` (`backfilling`, `live`, `archived`,
         `gone`, `left_out`)."""
+        ...
+
+    def incidents(self) -> list[Row]:
+        """The incidents that are shown; times are datetimes."""
+        ...
+
+    def incident_lines(self) -> list[Row]:
+        """All that is known of incidents."""
+        ...
+
+    def measured(self) -> Sequence[Measured]:
+        """The series, and all of their points."""
+        ...
+
+    def gates(self) -> list[Row]:
+        """How branches stand with their gates; times are datetimes."""
         ...
 
     def config(self) -> Any:

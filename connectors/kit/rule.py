@@ -103,6 +103,14 @@ CODE = frozenset({"code_source"})
 CODE_HEARD = frozenset({"code_source", "webhooks"})
 """What most rules about code are about."""
 
-SOURCES = frozenset({"task_source", "code_source"})
+ALERTS = frozenset({"alert_source"})
+MEASURES = frozenset({"measure_source"})
+WATCHES = ALERTS | MEASURES
+"""What rules about what watches are about."""
+
+COUNTED = frozenset({"task_source", "code_source"})
+"""What would be there, or count, twice where one account is connected twice."""
+
+SOURCES = COUNTED | WATCHES
 WEBHOOKS = frozenset({"webhooks"})
-"""What is the same for both."""
+"""What is the same for all of them."""

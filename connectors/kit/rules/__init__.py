@@ -27,6 +27,11 @@ from connectors.kit.rules import (
     source,
     tasktrouble,
     verification,
+    watchbudget,
+    watchhearing,
+    watchreads,
+    watchtells,
+    watchtrouble,
 )
 
 _MODULES = (
@@ -55,6 +60,11 @@ _MODULES = (
     codereads,
     codeends,
     codebudget,
+    watchtells,
+    watchhearing,
+    watchtrouble,
+    watchreads,
+    watchbudget,
 )
 
 RULES: tuple[Rule, ...] = tuple(sorted((rule for module in _MODULES for rule in module.RULES), key=lambda r: r.tier))

@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from connectors.contract import (
+    AlertHeard,
     BadPayload,
     CodeHeard,
     CodeHint,
+    GateHeard,
     Hint,
     Ignored,
     LookAgain,
+    MeasureHint,
     RawDelivery,
     Signal,
     Snapshot,
 )
 from connectors.kit.bench import Bench
-from connectors.kit.rule import SOURCES, WEBHOOKS, Finding, Rule, Tier
+from connectors.kit.rule import SOURCES, WATCHES, WEBHOOKS, Finding, Rule, Tier
 
 STRANGE_EVENT = "kit.no_such_event"
 BROKEN = (
@@ -37,10 +40,23 @@ BROKEN = (
 )
 """Bodies no vendor sends; a believed delivery may still hold them, and parsing must not fail in its own way."""
 
-MEANINGS = {"task_source": {"snapshot", "hint"}, "code_source": {"event", "ask"}}
-"""What a delivery about an item, or about code, can mean."""
+MEANINGS = {
+    "task_source": {"snapshot", "hint"},
+    "code_source": {"event", "ask"},
+    "alert_source": {"firing", "over"},
+    "measure_source": {"measure", "gate:passed", "gate:failed"},
+}
+"""What a delivery about an item, code, what is wrong or what was measured can mean."""
 
-ABOUT = {"task_source": "an item", "code_source": "what happened to code"}
+ABOUT = {
+    "task_source": "an item",
+    "code_source": "what happened to code",
+    "alert_source": "what is wrong",
+    "measure_source": "what was measured",
+}
+
+STILL = "repeated"
+"""What an alert of a kind nobody knows may be: that it is still wrong."""
 
 RECORDED_AT = datetime(2026, 4, 15, 10, tzinfo=UTC)
 
@@ -72,7 +88,7 @@ def _recordings(bench: Bench) -> Iterator[Finding]:
                 f"{file.name} is {got}, and was expected to be {recording['expect']}",
                 "Handle this event in `parse`, or correct what the recording expects.",
             )
-    for subject in bench.subjects():
+    for subject in _told(bench):
         if not MEANINGS[subject] & set(expected):
             yield Finding(
                 f"there is no recording of a delivery about {ABOUT[subject]}",
@@ -80,6 +96,12 @@ def _recordings(bench: Bench) -> Iterator[Finding]:
             )
     if not any(word.startswith("ignored:") for word in expected):
         yield Finding("there is no recording of a delivery that is ignored", "Record an event you do not use, too.")
+
+
+def _told(bench: Bench) -> Sequence[str]:
+    """What deliveries are about: numbers need not be told of where alerts are."""
+    subjects = bench.subjects()
+    return [one for one in subjects if one != "measure_source" or "alert_source" not in subjects]
 
 
 def _delivery(recording: dict[str, Any]) -> RawDelivery:
@@ -106,6 +128,12 @@ def _meaning(bench: Bench, delivery: RawDelivery) -> str:
             return "ask"
         case LookAgain():
             return "look_again"
+        case AlertHeard(alert):
+            return alert.state.value
+        case GateHeard(gate):
+            return f"gate:{gate.status}" if gate.analysis else "gate:analysis_failed"
+        case MeasureHint():
+            return "measure"
         case Ignored(code):
             return f"ignored:{code}"
     return "nothing at all"
@@ -125,8 +153,12 @@ def _unknown_event(bench: Bench, genuine: RawDelivery) -> Iterator[Finding]:
         return
     body = genuine.body.replace(event.encode(), STRANGE_EVENT.encode())
     headers = {name: value.replace(event, STRANGE_EVENT) for name, value in genuine.headers.items()}
-    got = _meaning(bench, replace(genuine, body=body, headers=headers))
-    if got != "ignored:unsupported":
+    strange = replace(genuine, body=body, headers=headers)
+    watches = set(bench.subjects()) <= WATCHES
+    if watches and strange == genuine:
+        return  # of one kind alone, which nothing in it names
+    got = _meaning(bench, strange)
+    if got != "ignored:unsupported" and not (watches and got == STILL):
         yield Finding(
             f"an event nobody knows is {got}",
             'Answer Ignored("unsupported", name) for it: vendors add events without asking.',
