@@ -17,6 +17,9 @@ SHUFFLES = 6
 STEP = 30
 """Seconds between two ticks."""
 
+LATER = 90
+"""Seconds after which a poll sees what happened: when it looks is not when that was."""
+
 FLAPS = 50
 """How often something flaps."""
 
@@ -71,6 +74,7 @@ def any_order(bench: Bench) -> Iterator[Finding]:
         for _ in play(bench, apart=SOON):
             arrived += bench.arriving()
         for delivery in arranged(arrived):
+            bench.wait(1)
             bench.knock([delivery])
             if number % 2 == 0:
                 bench.drain()
@@ -145,6 +149,7 @@ def _late(bench: Bench) -> None:
 def _by_polls(bench: Bench) -> None:
     for _ in play(bench):
         bench.arriving()
+        bench.wait(LATER)
         bench.pull()
 
 
@@ -153,10 +158,10 @@ def _by_both(bench: Bench) -> None:
     for number, _ in enumerate(play(bench)):
         if number % 2:
             late += bench.arriving()
-            bench.pull()
         else:
             bench.hear()
-            bench.pull()
+        bench.wait(LATER)
+        bench.pull()
     bench.knock(reversed(late))
     bench.drain()
 
