@@ -32,7 +32,8 @@ MONITOR_SIDES = {  # one line a vendor
 }
 
 ENTRY_POINTS = "turnbuckle.sandboxes"
-"""A plugin's name -> a `(clock, machine) -> SimulatedVendor`: a subclass of `SandboxSide`, or of `CodeSide`."""
+"""A plugin's name -> a `(clock, machine) -> SimulatedVendor`: a subclass of `SandboxSide`, of `CodeSide` or of
+`MonitorSide`."""
 
 
 class UnknownSide(LookupError):

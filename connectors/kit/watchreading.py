@@ -67,14 +67,17 @@ def gates(bench: Bench) -> list[Row]:
 
 
 def told(bench: Bench) -> Counter[str]:
-    """How often the stream was told what, of incidents and gates."""
-    types = (row["type"] for row in bench.events())
-    return Counter(type_ for type_ in types if type_.startswith(("incident.", "quality.")))
+    """How often the stream was told what of incidents and gates: what is worse or less bad may be told in one go."""
+    types = (row["type"] for row in bench.events() if row["type"].startswith(("incident.", "quality.")))
+    return Counter(type_ for type_ in types if type_ != "incident.updated")
 
 
 def points(measured: Iterable[Measured]) -> dict[str, dict[datetime, float | None]]:
     """The values of each series, by what people call it."""
-    return {called(one.series): {point.at: point.value for point in one.points} for one in measured}
+    found: dict[str, dict[datetime, float | None]] = {}
+    for one in measured:
+        found.setdefault(called(one.series), {}).update((point.at, point.value) for point in one.points)
+    return found
 
 
 def called(series: Series) -> str:

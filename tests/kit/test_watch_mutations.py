@@ -12,8 +12,10 @@ import pytest
 import connectors.datadog.connector as datadog
 import connectors.datadog.mapping as mapping
 import connectors.datadog.timeseries as timeseries
+import connectors.datadog.webhook as webhook
 import connectors.sonarcloud.connector as sonarcloud
 import connectors.sonarcloud.reading as reading
+import connectors.sonarcloud.webhook as sonar_webhook
 import sync.diagnostics
 from connectors.contract import (
     Alert,
@@ -21,6 +23,7 @@ from connectors.contract import (
     AlertState,
     AuthFailed,
     GateHeard,
+    GateStatus,
     Ignored,
     Measured,
     MeasurePage,
@@ -107,6 +110,19 @@ def ignore_recoveries(patch: Patch) -> None:
         return [Ignored("not_an_alert")] if over else told
 
     patch.setattr(DatadogConnector, "parse", staticmethod(parse))
+
+
+def take_what_is_not_known_for_a_beginning(patch: Patch) -> None:
+    """Whatever the vendor may come to say, something goes wrong."""
+    patch.setattr(webhook, "STILL", (AlertState.FIRING, "Alert"))
+
+
+def take_a_failure_for_a_verdict(patch: Patch) -> None:
+    """An analysis that failed is held to say that the code does."""
+    real = sonar_webhook.failure
+    patch.setattr(
+        sonar_webhook, "failure", lambda *given: replace(real(*given), analysis=True, status=GateStatus.FAILED)
+    )
 
 
 def believe_whatever_has_a_signature(patch: Patch) -> None:
@@ -361,6 +377,8 @@ D, S = DatadogConnector, SonarCloudConnector
 
 EXECUTED: Sequence[Wrong] = (
     (D, ignore_recoveries, "every-fixture-parses"),
+    (D, take_what_is_not_known_for_a_beginning, "every-fixture-parses"),
+    (S, take_a_failure_for_a_verdict, "every-fixture-parses"),
     (S, believe_whatever_has_a_signature, "webhook-verified"),
     (D, leave_the_hook_at_the_vendor, "clean-disconnect"),
     (S, believe_only_the_newest_secret, "secret-rotation"),

@@ -95,23 +95,25 @@ def _shuffled(seed: int) -> Order:
 # --- ways of hearing ----------------------------------------------------------------------------------
 
 Way = Callable[[Bench], None]
+Outcome = tuple[Sequence[Row], Sequence[Row], Sequence[Mapping[str, int]]]
+"""Incidents, gates, and how often the stream was told what."""
 
 
 def agree(bench: Bench) -> Iterator[Finding]:
     """A story by webhooks, worked off at once or late, by a poll after each thing done, and by both."""
     ways = WAYS if has(bench, "webhooks") else {POLLS: WAYS[POLLS]}
-    outcomes: dict[str, tuple[list[Row], list[Row]]] = {}
+    outcomes: dict[str, Outcome] = {}
     for way, work in ways.items():
         bench.begin(bound=False)
         work(bench)
-        outcomes[way] = _shown(bench)
-        yield from _begun(bench, way)
+        outcomes[way] = (*_shown(bench), [told(bench)])
+        yield from _begun(bench, f"by {way}")
         bench.wait(HOUR)
         bench.pull()
         yield from amiss(bench, f"by {way}, and after a poll")
     first, *others = outcomes
     for way in others:
-        for what, one, other in zip(("incidents", "gates"), outcomes[first], outcomes[way], strict=True):
+        for what, one, other in zip(("incidents", "gates", "events"), outcomes[first], outcomes[way], strict=True):
             if one != other:
                 yield Finding(f"{way} and {first} gave different {what}: {_difference(one, other)}", OWN_TIME)
 
@@ -119,19 +121,19 @@ def agree(bench: Bench) -> Iterator[Finding]:
 def _difference(one: Sequence[Row], other: Sequence[Row]) -> str:
     if len(one) != len(other):
         return f"{len(other)} and {len(one)}"
-    pairs = ((name, a[name], b[name]) for a, b in zip(one, other, strict=True) for name in a if a[name] != b[name])
-    name, mine, theirs = next(pairs)
+    pairs = [(a, b, name) for a, b in zip(one, other, strict=True) for name in {**a, **b}]
+    name, mine, theirs = next((name, a.get(name), b.get(name)) for a, b, name in pairs if a.get(name) != b.get(name))
     return f"{name} is {theirs!r} or {mine!r}"
 
 
-def _begun(bench: Bench, way: str) -> Iterator[Finding]:
+def _begun(bench: Bench, when: str) -> Iterator[Finding]:
     """What goes on began when it did there."""
     there = {(one.monitor, one.scope): one for one in bench.watch.wrongs() if one.resolved_at is None}
     for row in bench.incidents():
         wrong = there.get((row["monitor"], row["scope"]))
         if wrong is not None and row["status"] != "resolved" and row["opened_at"] != wrong.opened_at:
             yield Finding(
-                f"by {way}, what began at {wrong.opened_at} is said to have begun at {row['opened_at']}", OWN_TIME
+                f"{when}, what began at {wrong.opened_at} is said to have begun at {row['opened_at']}", OWN_TIME
             )
 
 
@@ -182,7 +184,9 @@ def missed_hook(bench: Bench) -> Iterator[Finding]:
     for story in (("fire", 0), ("measure", 0)), (("worsen", 0), ("spoil", 0)), (("recover", 0), ("accept", 0)):
         done = list(play(bench, story))
         _one_interval(bench)
-        yield from amiss(bench, f"a poll interval after lost webhooks ({', '.join(done)})")
+        when = f"a poll interval after lost webhooks ({', '.join(done)})"
+        yield from amiss(bench, when)
+        yield from _begun(bench, when)
     ended = [one for one in bench.watch.wrongs() if one.resolved_at is not None]
     for row, wrong in zip(bench.incidents(), ended, strict=False):
         if row["resolved_at"] != wrong.resolved_at:
@@ -281,7 +285,7 @@ RULES = (
     Rule(
         "watch-ways-agree",
         Tier.GOLD,
-        "Webhooks and polls of one history give the same incidents and gates.",
+        "Webhooks and polls of one history give the same incidents and gates, each told once.",
         executed=agree,
         among=WATCHES,
         essential=True,

@@ -15,9 +15,9 @@ SOME = 1100
 """Measurings of a history in which workers die at every moment: two pages."""
 
 MEANWHILE = (
-    Moment("before_call", 3, "pause", (("measure", 0), ("fire", 0))),
-    Moment("before_call", 6, "pause", (("spoil", 0), ("measure", 1), ("fire", 1))),
-    Moment("before_call", 9, "pause", (("measure", 0), ("recover", 0))),
+    Moment("before_call", 1, "pause", (("measure", 0), ("fire", 0))),
+    Moment("before_call", 2, "pause", (("spoil", 0), ("measure", 1), ("fire", 1))),
+    Moment("before_call", 4, "pause", (("measure", 0), ("recover", 0))),
 )
 """What happens while the pages are being read."""
 
