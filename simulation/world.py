@@ -366,19 +366,11 @@ def _there_edit(world: World, step: Step) -> None:
     world.vendor.edit(step.slot, step.field, step.value)
 
 
-def _there_code(world: World, step: Step) -> None:
-    code_side(world.vendor).do(step.field, step.slot)
-
-
-def _there_watch(world: World, step: Step) -> None:
-    watch_side(world.vendor).do(step.field, step.slot)
-
-
 _THERE: Mapping[str, Callable[[World, Step], Any]] = {
     "there_create": lambda world, step: world.vendor.create(str(step.value), step.slot),
     "there_edit": _there_edit,
-    "there_code": _there_code,
-    "there_watch": _there_watch,
+    "there_code": lambda world, step: code_side(world.vendor).do(step.field, step.slot),
+    "there_watch": lambda world, step: watch_side(world.vendor).do(step.field, step.slot),
     "there_move": lambda world, step: world.vendor.move(step.slot, 1),
     "there_delete": lambda world, step: world.vendor.delete(step.slot),
     "there_restore": lambda world, _step: world.vendor.restore(),
