@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from cli import connectors, database, deliveries, facts, integrations, keys, tokens, webhooks, workspaces
+from cli import (
+    connectors,
+    database,
+    deliveries,
+    facts,
+    incidents,
+    integrations,
+    keys,
+    notifications,
+    tokens,
+    webhooks,
+    workspaces,
+)
 from cli.demo.command import demo
 from cli.errors import Group
 from cli.explain import explain
@@ -50,6 +62,8 @@ app.add_typer(connectors.app, name="connectors")
 app.add_typer(integrations.app, name="integration")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(notifications.app, name="notifications")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(facts.app, name="facts")
 app.add_typer(keys.app, name="keys")
 app.command()(plan)

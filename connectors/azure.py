@@ -7,8 +7,8 @@ override of the endpoint) and the organization is the collection.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -17,7 +17,9 @@ from pydantic import Field, SecretStr
 
 from connectors.contract import AuthFailed, Context, Credentials, CredentialsModel, OAuthFacts
 from connectors.credentials import OAuthTokens
+from connectors.http import Params
 from connectors.response import Response, plain_words
+from connectors.rest import Endpoint, RestClient
 
 API_VERSION = "7.1"
 """Azure answers no call that does not name a version."""
@@ -88,10 +90,6 @@ class _Token(msgspec.Struct):
     access_token: str
 
 
-class _Connection(msgspec.Struct, rename="camel"):
-    authenticated_user: Me
-
-
 class Project(msgspec.Struct):
     """A project of the organization."""
 
@@ -99,50 +97,46 @@ class Project(msgspec.Struct):
     name: str
 
 
-class AzureClient:
-    """Speaks for one credential in one organization. Raises the contract's errors."""
+class AzureClient(RestClient):
+    """Speaks for one credential in one organization. Paths begin without a slash."""
 
     def __init__(self, context: Context, organization: str) -> None:
-        self.http = context.http
+        base = f"{context.endpoints['api'].rstrip('/')}/{quote(organization, safe='')}/"
+        super().__init__(context.http, base, cache(self._authorized))
         self.http.read_timeout = READ_TIMEOUT
         self._credentials: PatCredentials | ServicePrincipal | OAuthCredentials = context.credentials
         self._login = urlsplit(context.endpoints["login"])
-        self._base = f"{context.endpoints['api'].rstrip('/')}/{quote(organization, safe='')}"
-        self._projects: dict[str, Project] = {}
+        self.project = cache(self._project)
 
     def call(
         self,
         method: str,
         path: str,
         *,
+        headers: Mapping[str, str] | None = None,
         version: str = API_VERSION,
-        params: Mapping[str, str | int] | None = None,
-        json: Any = None,
-        patch: Sequence[Mapping[str, Any]] | None = None,
+        params: Params | None = None,
         allow: Collection[int] = (),
+        **more: Any,
     ) -> Response:
-        """One call below the organization; `patch` is a JSON Patch document. Parts of `path` are quoted already.
+        """One call below the organization.
 
         Azure often answers bad credentials with a page to sign in, with a status of success: AuthFailed for anything
         that is not JSON.
         """
-        headers = {"Authorization": self._authorization, "X-TFS-FedAuthRedirect": "Suppress"}
-        if patch is not None:
-            headers["Content-Type"] = "application/json-patch+json"
-        response = self.http.request(
-            method,
-            f"{self._base}/{path}",
-            params={"api-version": version, **(params or {})},
-            json=json if patch is None else list(patch),
-            headers=headers,
-            allow={*_SIGN_IN_STATUSES, *allow},
-        )
+        more |= {"params": {"api-version": version, **(params or {})}, "allow": {*_SIGN_IN_STATUSES, *allow}}
+        response = super().call(method, path, headers={"X-TFS-FedAuthRedirect": "Suppress", **(headers or {})}, **more)
         if response.status in _SIGN_IN_STATUSES or _is_a_page(response):
             raise AuthFailed(SIGN_IN)
         return response
 
-    @cached_property
-    def _authorization(self) -> str:
+    me = Endpoint("GET _apis/connectionData", Me, "authenticatedUser", version=f"{API_VERSION}-preview")
+
+    def _project(self, name: str) -> Project:
+        """A project by name or id; asked for once. Raises NotFound."""
+        return self.get(f"_apis/projects/{part(name)}", Project)
+
+    def _authorized(self) -> str:
         if isinstance(self._credentials, PatCredentials):
             pair = f":{self._credentials.personal_access_token.get_secret_value()}"
             return "Basic " + b64encode(pair.encode()).decode()
@@ -163,17 +157,6 @@ class AzureClient:
         if response.status != 200:
             raise AuthFailed(self.http.redact(f"Entra gives the app no token: {plain_words(response)}"))
         return response.decode(_Token).access_token
-
-    def me(self) -> Me:
-        """Whose credentials they are."""
-        response = self.call("GET", "_apis/connectionData", version=f"{API_VERSION}-preview")
-        return response.decode(_Connection).authenticated_user
-
-    def project(self, name: str) -> Project:
-        """A project by name or id; asked for once. Raises NotFound."""
-        if name not in self._projects:
-            self._projects[name] = self.call("GET", f"_apis/projects/{part(name)}").decode(Project)
-        return self._projects[name]
 
 
 def part(text: str) -> str:

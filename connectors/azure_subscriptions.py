@@ -63,10 +63,6 @@ class Hook(msgspec.Struct, rename="camel"):
         return self.publisher_inputs.get("projectId") or "", self.event_type
 
 
-class _Hooks(msgspec.Struct):
-    value: list[Hook]
-
-
 class _Details(msgspec.Struct):
     event: dict[str, Any] = {}
 
@@ -108,7 +104,7 @@ class ServiceHooks:
         for place in wanted:
             if place not in kept:
                 body = self._body(place, url, secret)
-                kept[place] = self._client.call("POST", _PATH, json=body).decode(Hook).id
+                kept[place] = self._client.send("POST", _PATH, body, Hook).id
         return Subscription(tuple(kept[place] for place in wanted))
 
     def renew(self, subscription: Subscription, url: str) -> Subscription | None:
@@ -155,7 +151,7 @@ class ServiceHooks:
         found: list[Hook] = []
         for publisher in dict.fromkeys(self._events.values()):
             params = {"publisherId": publisher, "consumerId": "webHooks"}
-            found += self._client.call("GET", _PATH, params=params).decode(_Hooks).value
+            found += self._client.get(_PATH, list[Hook], "value", params=params)
         return found
 
     def _is_well(self, hook: Hook, url: str) -> bool:

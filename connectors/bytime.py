@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
-from connectors.contract import Cursor
+from connectors.contract import Cursor, RemoteTask, TaskPage
 
 
 class Timed(Protocol):
@@ -80,6 +81,21 @@ def _of_one_moment(ask: Callable[[Window], Answer[T]], window: Window) -> Iterat
         number += 1
     for counted in range(number, -1, -1):
         yield ask(replace(window, number=counted)).items
+
+
+def changed(
+    cursor: Cursor | None,
+    containers: Sequence[str],
+    ask: Callable[[Window], Answer[T]],
+    read: Callable[[T], RemoteTask],
+    overlap: timedelta,
+) -> Iterator[TaskPage]:
+    """`changed_tasks`: a run looks back `overlap` before the last change that the one before has seen; all is read
+    where a container is new."""
+    known = since(cursor, containers)
+    for items in oldest_first(ask, 0 if known is None else known - overlap // timedelta(milliseconds=1)):
+        known = max([known or 0, *(item.changed for item in items)]) or None
+        yield TaskPage([read(item) for item in items], cursor_at(known, containers))
 
 
 def since(cursor: Cursor | None, containers: Sequence[str]) -> int | None:

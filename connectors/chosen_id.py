@@ -10,12 +10,26 @@ people's ids are not read as markers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
+from typing import Protocol, TypeVar
+
+from connectors.contract import NotFound, Rejected, Transient
 
 PREFIX = "scrums-tsk-"
 """How every marker of the platform begins."""
 
 GENERATIONS = 16
+
+
+class Item(Protocol):
+    """Something that may be in the vendor's trash, where it keeps its id. `identifier` is what people call it."""
+
+    identifier: str
+    trashed: bool | None
+
+
+T = TypeVar("T", bound=Item)
 
 _SIGNS = "0123456789abcdefghijklmnopqrstuvwxyz-"
 _NUMBER_BITS, _GENERATION_BITS, _CHECK_BITS = 104, 4, 14
@@ -34,6 +48,42 @@ def id_of(create_key: str, generation: int = 0) -> str:
         raise ValueError(f"{create_key!r} can't be made an id")
     payload = number << _GENERATION_BITS | generation
     return _spelt(payload << _CHECK_BITS | _check(payload))
+
+
+def create(vendor: str, create_key: str, make: Callable[[str], T], read: Callable[[str], T]) -> T:
+    """Make an item whose id is the key: that it is there already only shows when it is made again, and then it is left
+    to be found. One that somebody put into the trash keeps its id, and the next generation is made.
+
+    make  an item with an id; Rejected where that can't be, also because there is one
+    read  an item; NotFound where there is none
+    """
+    for generation in range(GENERATIONS):
+        item_id = id_of(create_key, generation)
+        try:
+            return make(item_id)
+        except Rejected as refusal:
+            held = _held(item_id, read)
+            if held is None:
+                raise
+            if not held.trashed:
+                raise Transient(f"{held.identifier} was created before: {refusal.text}") from None
+    raise Rejected(f"{GENERATIONS} items of this task are in {vendor}'s trash; empty it, or make a new task.")
+
+
+def find(create_key: str, read: Callable[[str], T]) -> T | None:
+    """The item whose id is the key, in the generation that is not in the trash."""
+    for generation in range(GENERATIONS):
+        item = _held(id_of(create_key, generation), read)
+        if item is None or not item.trashed:
+            return item
+    return None
+
+
+def _held(item_id: str, read: Callable[[str], T]) -> T | None:
+    try:
+        return read(item_id)
+    except NotFound:
+        return None
 
 
 def key_of(item_id: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -153,3 +154,14 @@ class GraphQL:
         """Vendors quote what they were sent."""
         told = {name: self._http.redact(problem.extension(name)) for name in problem.extensions or {}}
         return Problem(self._http.redact(problem.message), told)
+
+
+class Operation(Generic[T]):
+    """An operation as a method of the client whose attribute it is: `issue = Operation("Issue", Issue, "issue")` makes
+    `client.issue(id="7")` an Issue. Its keywords are the operation's variables; the rest is as in `GraphQL.run`."""
+
+    def __init__(self, name: str, shape: type[T], at: str = "") -> None:
+        self._said = (name, shape, at)
+
+    def __get__(self, client: GraphQL, owner: type[GraphQL]) -> Callable[..., T]:
+        return partial(client.run, *self._said)

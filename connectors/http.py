@@ -136,7 +136,8 @@ class HttpClient:
         self._transport = transport
         self._budget = budget
         self._now = now
-        self._redactor = Redactor(secrets)
+        self._secrets = tuple(secrets)
+        self._redactor = Redactor(self._secrets)
         self.read_timeout = read_timeout
         self._connect_timeout = connect_timeout
         self._total_timeout = total_timeout
@@ -188,6 +189,12 @@ class HttpClient:
         from connectors.requests_adapter import ClientAdapter  # only who uses such a library pays for the import
 
         return ClientAdapter(self, allow)
+
+    def hide(self, *secrets: str) -> None:
+        """Let these never show in a text either: what a connector makes of its credentials (a token it was given, the
+        parts of a secret address)."""
+        self._secrets += secrets
+        self._redactor = Redactor(self._secrets)
 
     def redact(self, text: str) -> str:
         """The text with every known secret replaced by stars."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from connectors.chosen_id import PREFIX
 from connectors.contract import (
     Cursor,
+    Forbidden,
     Gone,
     GoneReason,
     JsonObject,
@@ -36,15 +37,31 @@ def pages(ask: Callable[[K], P], first: K, following: Callable[[P, K], K | None]
         place = after
 
 
+def counted(ask: Callable[[int], tuple[Sequence[P], bool]]) -> Iterator[P]:
+    """All rows of a list whose pages begin at a number: `ask` gives those from there on, and whether they are the
+    last."""
+    start = 0
+    while True:
+        rows, last = ask(start)
+        yield from rows
+        if last or not rows:
+            return
+        start += len(rows)
+
+
 def marker_in(texts: Iterable[object]) -> str | None:
     """The marker of the platform among an item's labels or tags, which vendors may spell in another case."""
     words = (text.lower() for text in texts if isinstance(text, str))
     return next((word for word in words if word.startswith(PREFIX)), None)
 
 
-def with_email(people: Iterable[RemoteUser], email: str) -> RemoteUser | None:
-    """The one of them with this address, in any case; None where it is nobody's or several people's."""
-    exact = [person for person in people if person.email and person.email.casefold() == email.casefold()]
+def with_email(people: Iterable[RemoteUser], email: str, hidden: bool = False) -> RemoteUser | None:
+    """The one of them with this address, in any case; None where it is nobody's or several people's. `hidden`: the
+    vendor found them by the address, which it need not show; so the only one it found is whose it is."""
+    found = list(people)
+    exact = [person for person in found if person.email and person.email.casefold() == email.casefold()]
+    if not exact and hidden and len(found) == 1 and not found[0].email:
+        return found[0]
     return exact[0] if len(exact) == 1 else None
 
 
@@ -74,9 +91,10 @@ def fetched(
 class Sight:
     """Whether the account can see the places its items were in, each asked for once: vendors say "not found" for what
     is hidden, too, so it proves a deletion only where all can be seen. `noun` is what they call such a place; an item
-    was in one of `places` where nothing else is known of it."""
+    was in one of `places` where nothing else is known of it. `sees` answers False, or raises Forbidden or NotFound,
+    where a place can't be seen."""
 
-    def __init__(self, noun: str, sees: Callable[[str], bool], places: Iterable[str] = ()) -> None:
+    def __init__(self, noun: str, sees: Callable[[str], object], places: Iterable[str] = ()) -> None:
         self._noun, self._sees, self._places = noun, sees, places
         self._seen: dict[str, bool] = {}
 
@@ -84,11 +102,17 @@ class Sight:
         """What it means that an item was not found, which was in one of these places; `text` is the vendor's."""
         for place in self._places if places is None else places:
             if place not in self._seen:
-                self._seen[place] = self._sees(place)
+                self._seen[place] = self._can_see(place)
             if not self._seen[place]:
                 said = f"The account can't see the {self._noun} {place} any more."
                 return Gone(item_id, GoneReason.UNREACHABLE, said)
         return Gone(item_id, GoneReason.DELETED, text)
+
+    def _can_see(self, place: str) -> bool:
+        try:
+            return self._sees(place) is not False
+        except (Forbidden, NotFound):
+            return False
 
 
 class Listed(NamedTuple):

@@ -34,6 +34,7 @@ BUILT_IN = {  # one line a vendor
     "linear": "connectors.linear:LinearConnector",
     "sonarcloud": "connectors.sonarcloud:SonarCloudConnector",
     "slack": "connectors.slack:SlackConnector",
+    "microsoft_teams": "connectors.microsoft_teams:TeamsConnector",
 }
 
 BUILT_IN_ORIGIN = "built-in"

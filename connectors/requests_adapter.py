@@ -48,6 +48,17 @@ class ClientAdapter(BaseAdapter):
         """Nothing to close: connections belong to the client's transport."""
 
 
+def lend(
+    client: HttpClient, session: requests.Session, authorization: str, allow: Collection[int] | None = None
+) -> None:
+    """Let a library's session send through a client, with this header and no settings of the machine's. `allow` is as
+    in `HttpClient.requests_adapter`."""
+    session.trust_env = False
+    session.headers["Authorization"] = authorization
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, ClientAdapter(client, allow))
+
+
 class _Answer(requests.Response):
     """An answer the session doesn't follow elsewhere: a redirect would take the request past `allow_redirects`."""
 

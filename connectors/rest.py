@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
+from urllib.parse import quote
 
 import msgspec
 
@@ -26,8 +28,9 @@ def member(response: Response, name: str, shape: type[T]) -> T:
 
 
 class RestClient:
-    """Calls below `base`. A vendor's client is a subclass with a method for each call that is made; it may have its own
-    way of calling. `authorization` is asked for the header with every call. Raises the contract's errors."""
+    """Calls below `base`. A vendor's client is a subclass with an `Endpoint` for each call that is made, or a method
+    where there is more to say; it may have its own way of calling. `authorization` is asked for the header with every
+    call. Raises the contract's errors."""
 
     def __init__(self, http: HttpClient, base: str, authorization: Callable[[], str]) -> None:
         self.http, self._base, self._authorization = http, base, authorization
@@ -48,3 +51,30 @@ class RestClient:
 
 def _in_shape(response: Response, shape: type[T], at: str | None) -> T:
     return response.decode(shape) if at is None else member(response, at, shape)
+
+
+class Endpoint(Generic[T]):
+    """A call as data, and a method of the client whose attribute it is: `task = Endpoint("GET /task/{}", Task)` makes
+    `client.task("7")` a Task. A call is given what stands in the place of each `{}`, which is quoted, and then the JSON
+    body, if there is one.
+
+    shape  of the answer; `Response`: the answer as it came
+    at     only this member of the answer
+    more   keywords of `HttpClient.request`; those of a single call win
+    """
+
+    def __init__(self, call: str, shape: type[T], at: str | None = None, **more: Any) -> None:
+        self._method, _, self._path = call.partition(" ")
+        self._shape, self._at, self._more = shape, at, more
+
+    def __get__(self, client: RestClient, owner: type[RestClient]) -> Callable[..., T]:
+        return partial(self._ask, client)
+
+    def _ask(self, client: RestClient, *said: Any, **more: Any) -> T:
+        parts = self._path.count("{}")
+        if len(said) - parts not in (0, 1):
+            raise TypeError(f"{self._path} takes {parts} names and perhaps a body, not {len(said)} things")
+        path = self._path.format(*(quote(str(one), safe="") for one in said[:parts]))
+        body = {"json": said[parts]} if len(said) > parts else {}
+        response = client.call(self._method, path, **{**self._more, **more, **body})
+        return cast(T, response) if self._shape is Response else _in_shape(response, self._shape, self._at)

@@ -25,6 +25,8 @@ SHIPPED: Mapping[str, str] = {
     "gitlab": "platinum",
     "jira": "platinum",
     "linear": "platinum",
+    "microsoft_teams": "platinum",
+    "slack": "platinum",
     "sonarcloud": "platinum",
 }
 """The tiers of the built-in connectors; a test of each keeps this true."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from connectors.contract import BadPayload
 
@@ -37,3 +38,14 @@ def at_ms(told: int | str) -> datetime | None:
 def iso_ms(at: datetime) -> str:
     """`2026-01-01T00:00:00.000Z`."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local_minute(start: datetime, zone: ZoneInfo) -> datetime:
+    """The latest naive local minute that is no later than `start` however it is read: an hour that a clock change
+    repeats is stepped over."""
+    while True:
+        naive = start.astimezone(zone).replace(second=0, microsecond=0, tzinfo=None)
+        readings = [naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+        if max(readings) <= start:
+            return naive
+        start -= max(readings) - min(readings)

@@ -21,6 +21,7 @@ TRACKERS = {  # one line a vendor whose fake is made of the kit alone
     "slack": "sandbox.slack:SlackSandbox",
     "datadog": "sandbox.datadog:DatadogSandbox",
     "sonarcloud": "sandbox.sonarcloud:SonarCloudSandbox",
+    "microsoft_teams": "sandbox.microsoft_teams:TeamsSandbox",
 }
 
 
@@ -78,6 +79,7 @@ def _run_jira(given: argparse.Namespace) -> None:
 def _run_own(given: argparse.Namespace) -> None:
     sandbox = _class(given.sandbox)(seed=given.seed, webhook_time_scale=given.webhook_time_scale, record=given.record)
     sandbox.plant(given.plant)
+    sandbox.url = _url(given)  # what it tells of the ways in may hold it
     _serve(sandbox, given, sandbox.ways_in())
 
 
@@ -93,10 +95,14 @@ def _class(name: str) -> type[TrackerSandbox]:
     return found
 
 
+def _url(given: argparse.Namespace) -> str:
+    return f"http://{given.host}:{given.port}"
+
+
 def _serve(sandbox: JiraSandbox | TrackerSandbox, given: argparse.Namespace, facts: dict[str, str]) -> None:
     """Say where it is and how to get in, and serve until interrupted."""
     _switched(sandbox.settings, given)
-    sandbox.url = f"http://{given.host}:{given.port}"
+    sandbox.url = _url(given)
     sandbox.deliveries.start()
     if sandbox.oauth is not None:
         facts |= {"OAuth app": f"{CLIENT_ID} : {CLIENT_SECRET}"}

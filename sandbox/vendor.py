@@ -270,7 +270,10 @@ class TrackerSandbox(Sandbox):
         return {"API token": API_TOKEN}
 
     def plant(self, count: int, container: str | None = None) -> list[Item]:
-        """Put ready-made items in place, without webhooks; into the first container if none is named."""
+        """Put ready-made items in place, without webhooks; into the first container if none is named. Where people only
+        talk there are none."""
+        if not self.tracker.containers:
+            return []
         with self.tracker.lock:
             home = self.tracker.container(container) if container else next(iter(self.tracker.containers.values()))
             return self.tracker.plant(count, home.id)

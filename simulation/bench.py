@@ -25,12 +25,13 @@ from core.models import Delivery, Integration, Subscription
 from core.tasks import NewTask
 from simulation.frontdoor import FrontDoor
 from simulation.invariants import violations
-from simulation.looking import Looking, integration_of
+from simulation.looking import integration_of
 from simulation.machine import Runaway
 from simulation.observed import Watched, listening, observed
 from simulation.quiet import Unrest, come_to_rest
 from simulation.schedule import Conditions, Interrupt, Schedule, Step
 from simulation.sides import UnknownSide, side
+from simulation.speaking import Speaking
 from simulation.stage import MakeVendor, Stage
 from simulation.world import World, moment
 from sync import integrations, subscriptions
@@ -40,8 +41,8 @@ from sync.repositories import read_anew
 COLUMNS = {"assignee": "assignee_id"}
 """Field -> its column, where the two differ."""
 
-SUBJECTS = ("task_source", "code_source", "alert_source", "measure_source")
-"""Capabilities that say what a connector reads."""
+SUBJECTS = ("task_source", "code_source", "alert_source", "measure_source", "notifier")
+"""Capabilities that say what a connector is about."""
 
 TURN = 60
 """Seconds between two turns of the backfill lane when it has to wait."""
@@ -64,7 +65,7 @@ class _Doored(World):
             FrontDoor(self.stage.runtime).knock(integration_of(self), deliveries)
 
 
-class EngineBench(Looking):
+class EngineBench(Speaking):
     """One connector on the real engine; see `connectors.kit.bench.Bench`."""
 
     def __init__(self, connector: type[Connector], make_vendor: MakeVendor, heard: list[str]) -> None:
@@ -109,13 +110,15 @@ class EngineBench(Looking):
     # --- whatever the connector is about ---
 
     def subjects(self) -> tuple[str, ...]:
-        """What the connector reads."""
+        """What the connector is about."""
         return tuple(name for name in SUBJECTS if name in capabilities(self.connector))
 
     def stir(self, subject: str, text: str) -> None:
-        """An item gets a title, a change is opened, or something is wrong or measured."""
+        """An item gets a title, a change is opened, something is wrong or measured, or a button is pressed."""
         if subject == "code_source":
             self.code.do("open")
+        elif subject == "notifier":
+            self.press()
         elif subject == "task_source":
             self.vendor.edit(0, "title", text)
         else:
@@ -227,6 +230,7 @@ class EngineBench(Looking):
         try:
             come_to_rest(self._world)
             self._read_on()
+            self.say_on()
         except (Unrest, Runaway) as error:
             return [f"at_rest: {error}"]
         return violations(self._world)

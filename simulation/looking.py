@@ -7,18 +7,21 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, cast
 
 from connectors.contract import CodeEvent, Connector, Measured, Point, Series
 from connectors.http import Unlimited
 from connectors.kit.bench import Row
 from connectors.kit.codepeople import CodePeople
+from connectors.kit.notifypeople import NotifyPeople
 from connectors.kit.watchpeople import WatchPeople
 from core.clock import iso
 from core.models import Integration, Subscription
 from simulation.codeside import code_side
 from simulation.invariants import fingerprint
 from simulation.monitorside import watch_side
+from simulation.notifierside import notifier_side
 from simulation.observed import Watched
 from simulation.stage import Stage
 from simulation.vendor import TrialVendor
@@ -28,7 +31,7 @@ from sync.code import plain
 from sync.configuration import parse_config
 from sync.credentials import build, load
 from sync.diagnostics import diagnose
-from sync.reasons import NEXT_STEPS
+from sync.reasons import MESSAGE_STEPS, NEXT_STEPS
 
 SHORTEST_SECRET = 6
 """Characters: what is shorter is found everywhere by chance."""
@@ -53,6 +56,7 @@ SEEN = (
     "incident_update",
     "measure_series",
     "quality_gate",
+    "notification",
 )
 """Tables whose rows the API, support or an operator may see; sealed columns and deliveries' bodies aside."""
 
@@ -80,6 +84,15 @@ def _series(row: Row) -> Series:
     return Series(**named, main=bool(row["main"]), dimensions=json.loads(row["dimensions"]))
 
 
+def _texts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Credentials as (name, text); those within one by both their names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", text) for inner, text in _texts(value))
+        else:
+            yield name, str(value)
+
+
 class Looking:
     """The part of the bench that only looks."""
 
@@ -105,6 +118,15 @@ class Looking:
     def watch(self) -> WatchPeople:
         """What goes on where it is watched. Raises TypeError for a side of which nothing is."""
         return watch_side(self._stage.vendor)
+
+    @property
+    def channels(self) -> NotifyPeople:
+        """People in channels. Raises TypeError for a side without any."""
+        return notifier_side(self._stage.vendor)
+
+    def now(self) -> datetime:
+        """What time it is here."""
+        return self._stage.clock()
 
     def row(self) -> Integration:
         """The integration's row, detached."""
@@ -139,8 +161,9 @@ class Looking:
         return self._table("event", "type = ? OR ? = ''", type_, type_)
 
     def kept(self) -> object:
-        """The tasks, what was heard of code, and what was watched."""
-        return self.tasks(), self.code_events(), self.incidents(), self.measured(), self.gates()
+        """The tasks, what was heard of code, what was watched, and what was said."""
+        watched = (self.incidents(), self.measured(), self.gates())
+        return self.tasks(), self.code_events(), watched, self._table("notification")
 
     def code_events(self) -> list[Row]:
         """The events that are told once for their key, without what is ours in them."""
@@ -206,7 +229,7 @@ class Looking:
 
     def next_step(self, code: str) -> str:
         """What to do about a reason code."""
-        return NEXT_STEPS.get(code, "")
+        return NEXT_STEPS.get(code) or MESSAGE_STEPS.get(code, "")
 
     def secrets(self) -> Mapping[str, str]:
         """What must not be seen."""
@@ -217,7 +240,7 @@ class Looking:
             signing = subscriptions.stored_secrets(rt, row) if row is not None else []
         model = self.connector.manifest.credentials[opened.mode]
         hidden = {name for name, field in model.model_fields.items() if "Secret" in str(field.annotation)}
-        found = {name: str(opened.values[name]) for name in hidden if opened.values.get(name)}
+        found = dict(_texts({name: opened.values[name] for name in hidden if opened.values.get(name)}))
         found |= {f"signing {number}": secret for number, secret in enumerate(signing, start=1)}
         for name, value in opened.values.items():
             pairs = {f"{name}:{other}": f"{value}:{found[other]}" for other in hidden & found.keys() if name != other}
@@ -230,7 +253,7 @@ class Looking:
         with rt.db.read() as session:
             values = load(rt, session, self.row()).values
         account = {self.row().account_id, self.row().account_name}
-        shown = {name: str(value) for name, value in values.items() if value not in account}
+        shown = {name: value for name, value in _texts(values) if value not in account}
         return {name: value for name, value in shown.items() if len(value) >= SHORTEST_SECRET and name not in PUBLIC}
 
     def visible(self) -> Iterator[tuple[str, str]]:

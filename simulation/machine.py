@@ -134,7 +134,11 @@ _ITEMS = (
     "SELECT id, status FROM sync_run",
 )
 _LOG = ("SELECT id FROM delivery", "SELECT log_read_until FROM integration")
-RESULTS = {"push": _ITEMS, "inbox": _ITEMS, "pull": _ITEMS, "refresh": _TOKENS, "log": _LOG, "subscribe": ()}
+_SAID = ("SELECT id, state, tries, message_id FROM notification",)
+RESULTS = {
+    **{"push": _ITEMS, "inbox": _ITEMS, "pull": _ITEMS, "messages": _SAID},
+    **{"refresh": _TOKENS, "log": _LOG, "subscribe": ()},
+}
 """Kind of lease -> what only its holder may write."""
 
 

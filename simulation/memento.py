@@ -25,8 +25,8 @@ VALUES = (
 )
 """What cannot change, or is no vendor's."""
 
-LIBRARIES = frozenset({"_thread", "asyncio", "httpx", "starlette", "threading"})
-"""Whose objects are tools that hold nothing of what a vendor knows: locks, event loops, the app's routes."""
+LIBRARIES = frozenset({"_thread", "asyncio", "cryptography", "httpx", "starlette", "threading"})
+"""Whose objects are tools that hold nothing of what a vendor knows: locks, keys, event loops, the app's routes."""
 
 
 class Memento:

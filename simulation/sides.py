@@ -1,7 +1,7 @@
 """Which fake vendors there are: the built-in ones, and those of plugins found by their entry points.
 
-Those with items can be simulated. Those with code, alerts or measures alone are only judged by the conformance kit:
-what they tell are facts, which nobody edits at both ends.
+Those with items can be simulated. Those with code, alerts, measures or messages alone are only judged by the
+conformance kit: what they tell are facts, and what they are told nobody edits at both ends.
 """
 
 from __future__ import annotations
@@ -31,9 +31,14 @@ MONITOR_SIDES = {  # one line a vendor
     "sonarcloud": "simulation.sonarcloudside:SonarCloudSide",
 }
 
+NOTIFIER_SIDES = {  # one line a vendor
+    "slack": "simulation.slackside:SlackSide",
+    "microsoft_teams": "simulation.teamsside:TeamsSide",
+}
+
 ENTRY_POINTS = "turnbuckle.sandboxes"
-"""A plugin's name -> a `(clock, machine) -> SimulatedVendor`: a subclass of `SandboxSide`, of `CodeSide` or of
-`MonitorSide`."""
+"""A plugin's name -> a `(clock, machine) -> SimulatedVendor`: a subclass of `SandboxSide`, `CodeSide`,
+`MonitorSide`, or of `NotifierSide`."""
 
 
 class UnknownSide(LookupError):
@@ -47,7 +52,7 @@ def names() -> list[str]:
 
 def side(name: str) -> MakeVendor:
     """The factory of a vendor's side. Raises UnknownSide, and what a plugin raises when it is imported."""
-    built_in = {**SIDES, **CODE_SIDES, **MONITOR_SIDES}
+    built_in = {**SIDES, **CODE_SIDES, **MONITOR_SIDES, **NOTIFIER_SIDES}
     if name in built_in:
         return _loaded(EntryPoint(name, built_in[name], ENTRY_POINTS))
     for point in _plugins():

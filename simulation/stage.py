@@ -78,7 +78,7 @@ class Stage:
             clock=self.clock,
             ring=lambda lane, integration_id: self.bells.append((lane, integration_id)),
             sleep=self.clock.advance,
-            pages_ahead=0,
+            threads=False,
         )
         Base.metadata.create_all(self.database.engine)
         self._empty, self._as_sold = self._rows(), self.vendor.dump()

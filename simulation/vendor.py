@@ -172,7 +172,7 @@ class TrialVendor(SimulatedVendor, Protocol):
     """What the conformance kit needs besides: faults on demand, a log of calls, and what its connector must cope with.
 
     fixtures  a folder of recorded deliveries, one JSON file each:
-              `{"headers": {…}, "body": text or JSON, "expect": "snapshot" | "hint" | "ignored:<code>"}`
+              `{"headers": {…}, "body": text or JSON, "expect": "snapshot" | "hint" | "pressed" | "ignored:<code>" | …}`
     """
 
     faults: FaultPlan

@@ -25,7 +25,7 @@ from simulation.schedule import Interrupt, Schedule, Step
 from simulation.stage import Beginning, Stage
 from sync import integrations
 from sync.backfill import backfill
-from sync.runtime import Lane, Runtime
+from sync.runtime import NEWS, Lane, Runtime
 from sync.scheduler import tick
 from sync.work import work
 
@@ -291,6 +291,13 @@ class World:
         for number, (lane, integration_id) in enumerate(rung):
             interrupts = step.interrupts if number == step.slot % len(rung) else ()
             self._run(_LANE_NAMES[lane], interrupts, partial(work, lane=lane, integration_id=integration_id))
+        if any(lane is Lane.MESSAGES for lane, _ in self.stage.bells):
+            self._run("speak", (), lambda rt: self.speak(rt, step))
+
+    def speak(self, rt: Runtime, _step: Step) -> None:
+        """The messages lane: what is new in the stream is queued, and all that is due is said."""
+        for subject in (NEWS, self.integration_id):
+            work(rt, Lane.MESSAGES, subject)
 
     def sync(self, rt: Runtime, _step: Step) -> None:
         """Somebody asks for a sync, and it is worked at once."""
@@ -395,5 +402,6 @@ _HERE: Mapping[str, Callable[[World, Runtime, Step], None]] = {
     "poll": World.poll,
     "backfill": World.backfill,
     "sync": World.sync,
+    "speak": World.speak,
 }
 """What our processes do."""

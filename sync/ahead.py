@@ -33,7 +33,7 @@ def batches(
     Once `stop` says so no more are fetched; those that have been, or are on their way, still come: they were paid for
     with calls. An error in fetching is raised after the pages before it have been given.
     """
-    return _ahead(pages, size, stop) if rt.pages_ahead else _singly(pages, stop)
+    return _ahead(pages, size, stop) if rt.threads else _singly(pages, stop)
 
 
 def _singly(pages: Iterator[P], stop: Callable[[], bool]) -> Iterator[list[P]]:

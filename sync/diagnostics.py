@@ -18,9 +18,19 @@ from connectors.redaction import Redactor
 from connectors.registry import UnknownType
 from core.clock import iso
 from core.errors import Conflict, NotFound
-from core.models import Binding, Credential, Delivery, Integration, RateBudget, Subscription, SyncRun
+from core.models import (
+    Binding,
+    Credential,
+    Delivery,
+    Integration,
+    NotificationMessage,
+    RateBudget,
+    Subscription,
+    SyncRun,
+)
 from core.vault import VaultError
 from sync.credentials import load
+from sync.reasons import MESSAGE_STEPS, TRIED_AGAIN
 from sync.runtime import Runtime
 from sync.subscriptions import stored_secrets
 
@@ -76,6 +86,7 @@ def diagnose(rt: Runtime, integration_id: str) -> dict[str, Any]:
             "runs": [_fields(run, _RUN) for run in _runs(session, row.id)],
             "deliveries": _deliveries(session, row.id),
             "bindings": _bindings(session, row.id),
+            "notifications": _notifications(session, row.id),
         }
         return _redacted(found, _secrets(rt, session, row))
 
@@ -154,6 +165,27 @@ def _bindings(session: Session, integration_id: str) -> dict[str, Any]:
     }
 
 
+def _notifications(session: Session, integration_id: str) -> dict[str, Any]:
+    """What became of messages, without what they say."""
+    message = NotificationMessage
+    mine = message.integration_id == integration_id
+    states = session.execute(select(message.state, func.count()).where(mine).group_by(message.state))
+    reasons = (
+        select(message.id, message.channel, message.kind, message.state, message.attempts)
+        .add_columns(message.error_code, message.error_text, message.finished_at)
+        .where(mine, message.error_code.is_not(None))
+        .order_by(message.id.desc())
+        .limit(REASONS)
+    )
+    return {
+        "by_state": _counts(states),
+        "reasons": [
+            {**dict(row._mapping), "next_step": MESSAGE_STEPS.get(row.error_code, TRIED_AGAIN)}
+            for row in session.execute(reasons)
+        ],
+    }
+
+
 def _secrets(rt: Runtime, session: Session, row: Integration) -> list[str]:
     """Every value among the credentials that is not plainly a name or a time, and the webhook's secrets."""
     found: list[str] = []
@@ -169,7 +201,9 @@ def _secrets(rt: Runtime, session: Session, row: Integration) -> list[str]:
 
 
 def _texts(values: Mapping[str, Any]) -> list[str]:
-    return [value for value in values.values() if isinstance(value, str) and len(value) > 3]
+    """The texts among credentials, also those within one: addresses by the name of their channel."""
+    own = [value for value in values.values() if isinstance(value, str) and len(value) > 3]
+    return own + [text for value in values.values() if isinstance(value, dict) for text in _texts(value)]
 
 
 def _redacted(found: dict[str, Any], secrets: list[str]) -> dict[str, Any]:

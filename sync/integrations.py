@@ -67,8 +67,8 @@ log = structlog.get_logger()
 PACE_ONLY = frozenset({"poll_seconds"})
 """Config keys that change when we look, not what an item means: no item has to be read again for them."""
 
-POLL_SECONDS = 300
-"""For connectors whose config does not say."""
+POLL_SECONDS = 3600
+"""For connectors whose config does not say: nothing is read of them, they are only asked whether they let us in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ SWEEP_EVERY = timedelta(days=1)
 """How often the vendor's full listing is compared with ours: webhooks tell of deletions at once; this is the net below
 them, and it reads every id."""
 
-PULLABLE = frozenset({"task_source", "alert_source", "code_source", "measure_source"})
-"""Capabilities that a pull reads."""
+PULLABLE = frozenset({"task_source", "alert_source", "code_source", "measure_source", "notifier"})
+"""Capabilities about which a pull does something."""
 
 REAUTH = "reauth_required"
 MISSING_SCOPES = "missing_scopes"

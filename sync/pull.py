@@ -31,6 +31,7 @@ from sync.incidents.pull import AlertPull
 from sync.leases import Lease, LeaseLost, hold
 from sync.measures.pull import MeasurePull
 from sync.missed import count_missed, told_since
+from sync.probe import probe
 from sync.proof import Proof, run_with_proof
 from sync.runs import AT_ONCE, Remapped, claim_time, claimed_until, new_run, summed
 from sync.runtime import Lane, Runtime
@@ -208,13 +209,19 @@ def _read_measures(rt: Runtime, lease: Lease, session: Session, run_id: str) -> 
     return MeasurePull(rt, lease, session, run_id).work()
 
 
+def _ask_whether_it_works(rt: Runtime, lease: Lease, session: Session, _run_id: str) -> None:
+    if not PARTS.keys() & set(session.integration.capabilities) - {"notifier"}:  # else the reading has shown it
+        probe(rt, lease, session)
+
+
 PARTS: Mapping[str, Callable[[Runtime, Lease, Session, str], Trouble | None]] = {
     "task_source": _read_items,
     "alert_source": _read_alerts,
     "code_source": _read_code,
     "measure_source": _read_measures,
+    "notifier": _ask_whether_it_works,
 }
-"""Capability -> how what is new of it is read, the most pressing first."""
+"""Capability -> what a pull does about it, the most pressing first."""
 
 
 def _finish(

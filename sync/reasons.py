@@ -42,6 +42,25 @@ NEXT_STEPS: Mapping[str, str] = {
 }
 """Reason code of a binding -> what somebody can do."""
 
+MESSAGE_STEPS: Mapping[str, str] = {
+    "not_found": "Look whether the channel is still there and the app in it, or change the route; then test it.",
+    "forbidden": "Allow the app to write there, or change the route; then test it.",
+    "rejected": "Mend what the vendor objects to in the text, then send the message again.",
+    "auth_failed": "Give the integration working credentials; the message follows by itself.",
+    "transient": "Nothing to do: it is tried again by itself.",
+    "rate_limited": "Nothing to do: the vendor says when it may be tried again.",
+    "conflict": "Nothing to do: it is tried again by itself.",
+    "bad_payload": "Report this with the worker's log, and look in the channel whether the message is there.",
+    "connector_fault": "Report this with the worker's log.",
+    "too_old": "Nothing to do: it is no news any more. Look why nothing could be said for a day.",
+    "unclear": "Look in the channel, and send the message again if it is not there.",
+    "unfinished": "Test the route once more.",
+    "not_usable": "Look at the integration's status, and mend what it names.",
+    "no_notifier": "Choose another integration for the route.",
+    "route_disabled": "Enable the route to be told what happens from then on.",
+}
+"""Reason code of a message -> what somebody can do."""
+
 TRIED_AGAIN = "Nothing to do: it is tried again by itself."
 GIVEN_UP = "It was given up. Mend the cause, then change the task once more, or sync the integration by hand."
 

@@ -47,7 +47,8 @@ class Runtime:
 
     transport    the pooled HTTP transport all connectors share, with the egress guard in front
     worker       this process's name, as lease holder
-    pages_ahead  pages fetched while one is written: 1 hides the latency of chained pages; 0 for one thread only
+    threads      pages are fetched while one is written, and several channels are told something at once; without, all
+                 is done one after the other
     sleep        waits a short while (seconds); pacing only, never for a vendor's `Retry-After`
     """
 
@@ -60,7 +61,7 @@ class Runtime:
     ring: Ring = no_ring
     sleep: Callable[[float], None] = time.sleep
     worker: str = "worker"
-    pages_ahead: int = 1
+    threads: bool = True
 
 
 def settle() -> None:

@@ -2,7 +2,7 @@
 
 | what | answer |
 |---|---|
-| stored now, or stored before | the manifest's `accepted` (202) |
+| stored now, or stored before | what its connector replies to it, else the manifest's `accepted` (202) |
 | a vendor's handshake | what its connector replies |
 | not believed | the manifest's `rejection` (401), always the same body |
 | no such hook, or its integration is disconnected | 404 |
@@ -144,7 +144,7 @@ class Receiver:
         stored = await self._inbox.store(_arrival(kind, hook.integration_id, delivery, believed))
         if stored is Stored.GONE:
             self._hooks.forget(kind.name, hook.hook_id)
-        return _acknowledge(stored, kind.facts)
+        return _acknowledge(stored, kind.facts, believed.reply)
 
     async def _known(self, kind: Kind, hook_id: str | None) -> tuple[Hook | None, Secrets]:
         """Whose URL it is and what verifies it; no hook for the app's own URL. Raises Refused, HooksUnavailable."""
@@ -187,7 +187,7 @@ class Receiver:
         if Stored.GONE in outcomes:
             self._hooks.forget_account(kind.name, account or "")
         worst_first = (Stored.NOT, Stored.NEW, Stored.DUPLICATE, Stored.GONE)
-        return _acknowledge(min(outcomes, key=worst_first.index), kind.facts)
+        return _acknowledge(min(outcomes, key=worst_first.index), kind.facts, verified.reply)
 
     def _kind(self, type_: str) -> Kind | None:
         """None for a type that does not exist or receives no webhooks."""
@@ -207,12 +207,13 @@ class Receiver:
         return kind
 
 
-def _acknowledge(stored: Stored, facts: WebhookFacts) -> tuple[Verdict, Answer]:
+def _acknowledge(stored: Stored, facts: WebhookFacts, reply: Reply | None) -> tuple[Verdict, Answer]:
+    said = answers.handshake(reply) if reply else answers.accepted(facts.accepted, facts.accepted_body)
     match stored:
         case Stored.NEW:
-            return Verdict.ACCEPTED, answers.accepted(facts.accepted, facts.accepted_body)
+            return Verdict.ACCEPTED, said
         case Stored.DUPLICATE:
-            return Verdict.DUPLICATE, answers.accepted(facts.accepted, facts.accepted_body)
+            return Verdict.DUPLICATE, said
         case Stored.GONE:
             return Verdict.REFUSED, answers.UNKNOWN
         case Stored.NOT:

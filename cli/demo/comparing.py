@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from cli.demo.outcome import Outcome
 from cli.demo.people import Edit
-from cli.demo.tool import Values
-from cli.demo.world import World
+from cli.demo.tool import POLL_SECONDS, Tool, Values
+from cli.demo.world import Connected, World
 from core.models import Task, User
 
 FIELDS = ("title", "description", "status", "priority", "assignee")
 
-AT_ONCE = timedelta(seconds=2)
-"""Edits of one field on both sides within this time are a conflict, in which either may win by the field's rule."""
+AT_ONCE = timedelta(seconds=POLL_SECONDS + 2)
+"""Edits of one field on both sides within this time are a conflict, in which either may win by the field's rule: an
+edit whose webhook was lost is not known on the other side until the next poll, and who edits there has not seen it."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ def compare(ours: Iterable[Held], world: World) -> Comparison:
         seen.add(held.key)
     differences += [Difference(key, "task", None, "an item") for key in theirs.keys() - seen]
     return Comparison(len(seen & theirs.keys()), differences)
+
+
+def check(world: World, one: Connected[Tool]) -> Outcome:
+    """How many tasks are of one tool. Their fields are compared in one go for all tools, see `compare`."""
+    tasks = select(func.count(Task.id)).where(Task.external_source == one.vendor.type)
+    with world.runtime.db.read() as session:
+        ours = session.scalar(tasks) or 0
+    theirs = len(one.vendor.items())
+    differences = [f"{ours} tasks here, {theirs} items there"] if ours != theirs else []
+    return Outcome(f"{ours} tasks", f"{theirs} items", differences)
 
 
 def lost_edits(edits: Sequence[Edit], ours: Iterable[Held]) -> Iterator[str]:

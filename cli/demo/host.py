@@ -1,68 +1,56 @@
-"""The demo's code host: a fake GitHub in which developers work, and what we hold of what they did."""
+"""The demo's code hosts, and the developers at work in one."""
 
 from __future__ import annotations
 
-import threading
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping
-from random import Random
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from sandbox.code.values import Deed
-from sandbox.errors import VendorError
+from cli.demo.crew import Crew, Scene
+from cli.demo.vendor import KitVendor
+from sandbox.code import REPOSITORIES, CodeSandbox
 from sandbox.faults import FaultKind
-from sandbox.github import GitHubSandbox
-from sandbox.server import ServerHandle
-from sandbox.vendor import API_TOKEN
 
-REPOSITORY = "payments-api"
-PAUSE = (1.5, 3.5)
-"""Seconds between two deeds. GitHub allows 1.3 calls a second in the long run, and a merge costs two or three."""
+REPOSITORY = REPOSITORIES[0]
+
+HISTORY = 6
+"""Pull requests a host had before: their reading leaves most of GitHub's first sixty calls to what comes."""
 
 
-class CodeHostTool:
-    """A GitHub organization with two repositories, connected with a token; it had `history` pull requests before."""
+class CodeHostTool(KitVendor):
+    """A code host with two repositories, connected with a token.
 
-    type: ClassVar[str] = "github"
-    label: ClassVar[str] = "GitHub"
+    poll_seconds   between two polls: as many as the vendor's limits allow while it is also asked of what webhooks tell
+    pause          seconds between two deeds: what they are told by costs a call or several each
+    told_on_merge  the webhooks that tell of a merge, and how many of them each merge brings
+    """
 
-    def __init__(self, seed: int, history: int) -> None:
-        self.sandbox = GitHubSandbox(seed=seed)
-        self.sandbox.plant_history(history, REPOSITORY)
+    kind = "host"
+    sandbox_class: ClassVar[type[CodeSandbox]]
+    sandbox: CodeSandbox
+    poll_seconds: ClassVar[int]
+    pause: ClassVar[tuple[float, float]]
+    told_on_merge: ClassVar[tuple[str, int]]
 
-    @property
-    def url(self) -> str:
-        """Where it is served."""
-        return self.sandbox.url
+    def __init__(self, seed: int, items: int) -> None:
+        """However many items tools start with, a host has the same history."""
+        super().__init__(seed, items)
+        self.sandbox = self.sandbox_class(seed=seed)
+        self.sandbox.plant_history(HISTORY, REPOSITORY)
 
-    def serve(self, port: int, host: str) -> ServerHandle:
-        """Over real HTTP."""
-        return self.sandbox.serve(port, host)
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """What the integration's config has besides the repositories."""
 
-    def endpoints(self) -> Mapping[str, str]:
-        """The connector's endpoints -> where they are here."""
-        return {"api": self.url}
+    @abstractmethod
+    def credentials(self) -> dict[str, Any]:
+        """The robot's token."""
 
-    def connection(self) -> dict[str, Any]:
-        """The config of the platform's own example, with pipelines, and the robot's token."""
-        config = {
-            "organization": self.sandbox.owner,
-            "repositories": [REPOSITORY, "payments-worker"],
-            "events": ["push", "pull_request", "deployment", "workflow_run", "release"],
-        }
-        return {"config": config, "credentials": {"token": API_TOKEN}}
-
-    def listened(self) -> bool:
-        """Whether the integration has registered its webhooks."""
-        return bool(list(self.sandbox.hooks.live()))
-
-    def pending(self) -> int:
-        """Webhooks that are still to be sent."""
-        return self.sandbox.deliveries.pending()
-
-    def calls(self) -> int:
-        """How often it was called."""
-        return sum(self.sandbox.calls.counts().values())
+    def connection(self, service_line_id: str) -> dict[str, Any]:
+        """The config of the platform's own example. Code belongs to no service line."""
+        config = {**self.config(), "repositories": list(REPOSITORIES), "poll_seconds": self.poll_seconds}
+        return {"config": config, "credentials": self.credentials()}
 
     def held(self) -> Counter[str]:
         """How many changes of each state, reviews and deployments there are."""
@@ -77,42 +65,30 @@ class CodeHostTool:
             )
 
 
-class Developers:
-    """They push, open, review, merge and deploy in a thread of their own; `done` counts what they did."""
+class Developers(Crew):
+    """They push, open, review, merge and deploy."""
 
     def __init__(self, tool: CodeHostTool, seed: int) -> None:
-        self._tool, self._rng = tool, Random(seed)
-        self._host, self._people = tool.sandbox.host, sorted(set(tool.sandbox.tracker.users) - {tool.sandbox.robot.id})
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="developers", daemon=True)
+        super().__init__(seed)
+        self.pause = tool.pause
+        self._tool, self._host = tool, tool.sandbox.host
+        self._people = sorted(set(tool.sandbox.tracker.users) - {tool.sandbox.robot.id})
         self._branches = 0
-        self.done: Counter[str] = Counter()
-        self.troubles: list[str] = []
-        self._host.listeners.append(self._count)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+    def scenes(self) -> Sequence[Scene]:
+        """A change is opened, reviewed and merged, and some merges nobody tells us of."""
+        return [(self._locked(do), 1) for do in (self._opens, self._reviews, self._merges, self._merges_unheard)]
 
-    def stop(self) -> None:
-        """Finish what is in hand and go home."""
-        self._stop.set()
-        self._thread.join()
+    def _locked(self, do: Callable[[], None]) -> Callable[[], None]:
+        def scene() -> None:
+            with self._host.lock:
+                do()
 
-    def _count(self, deed: Deed) -> None:
-        self.done[deed.kind] += 1
-
-    def _work(self) -> None:
-        while not self._stop.wait(self._rng.uniform(*PAUSE)):
-            try:
-                with self._host.lock:
-                    self._rng.choice((self._opens, self._reviews, self._merges, self._merges_unheard))()
-            except VendorError as error:
-                self.troubles.append(str(error))
+        return scene
 
     def _opens(self) -> None:
         self._branches += 1
-        who, branch = self._rng.choice(self._people), f"demo/{self._branches}"
+        who, branch = self.rng.choice(self._people), f"demo/{self._branches}"
         self._host.push(who, REPOSITORY, branch, f"Change number {self._branches}")
         self._host.open_pull(who, REPOSITORY, branch, f"Change number {self._branches}")
 
@@ -121,27 +97,32 @@ class Developers:
         if number is None:
             return self._opens()
         author = self._host.pull(REPOSITORY, number).author
-        reviewer = self._rng.choice([who for who in self._people if who != author])
-        self._host.review(reviewer, REPOSITORY, number, self._rng.choice(("approved", "changes_requested")))
+        reviewer = self.rng.choice([who for who in self._people if who != author])
+        self._host.review(reviewer, REPOSITORY, number, self.rng.choice(("approved", "changes_requested")))
         return None
 
     def _merges(self) -> None:
-        """And what is merged is deployed."""
+        """And what is merged is built and deployed."""
         number = self._open_one()
         if number is None:
             return self._opens()
-        who = self._rng.choice(self._people)
-        self._host.merge(who, REPOSITORY, number, squash=self._rng.random() < 0.5)
-        made = self._host.deploy(who, REPOSITORY, "production")
+        who = self.rng.choice(self._people)
+        self._host.merge(who, REPOSITORY, number, squash=self.rng.random() < 0.5)
+        run = self._host.run(who, REPOSITORY, "build")
+        self._host.move_run(who, REPOSITORY, run.id, "running")
+        made = self._host.deploy(who, REPOSITORY, "production", run=run.id)
+        self._host.move_deployment(who, REPOSITORY, made.id, "running")
         self._host.move_deployment(who, REPOSITORY, made.id, "success")
+        self._host.move_run(who, REPOSITORY, run.id, "success")
         return None
 
     def _merges_unheard(self) -> None:
         """Nobody tells us of a merge: the next poll finds it."""
-        self._tool.sandbox.faults.add(FaultKind.WEBHOOK_DROP, operation="pull_request", count=1)
+        event, count = self._tool.told_on_merge
+        self._tool.sandbox.faults.add(FaultKind.WEBHOOK_DROP, operation=event, count=count)
         self._merges()
 
     def _open_one(self) -> int | None:
         pulls = self._host.repo(REPOSITORY).pulls
         waiting = [number for number, pull in pulls.items() if pull.state == "open"]
-        return self._rng.choice(waiting) if waiting else None
+        return self.rng.choice(waiting) if waiting else None

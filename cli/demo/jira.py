@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
-from cli.demo.tool import Arrival, Tool, Values, Worker
+from cli.demo.tool import POLL_SECONDS, Arrival, Tool, Values, Worker
 from sandbox.jira import JiraSandbox
 from sandbox.jira.model import SiteEvent
 
@@ -52,10 +52,11 @@ class JiraTool(Tool):
         """All on one host."""
         return {"api": self.url, "auth": self.url}
 
-    def connection(self, mapping: Mapping[str, Any]) -> dict[str, Any]:
+    def connection(self, service_line_id: str) -> dict[str, Any]:
         """With the service account's API token."""
+        projects = [{"external": self.container, "service_line_id": service_line_id}]
         return {
-            "config": {"site_url": self.url, "projects": [{"external": self.container, **mapping}]},
+            "config": {"site_url": self.url, "projects": projects, "poll_seconds": POLL_SECONDS},
             "credentials": {"email": self._email, "api_token": self._token},
         }
 

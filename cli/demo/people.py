@@ -6,17 +6,15 @@ all, one scene after the other; the same seed plays the same scenes.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from random import Random
 from typing import Any
 
 from cli.demo.client import ApiClient
-from cli.demo.tool import REFUSALS, Tool
+from cli.demo.crew import Crew, Scene
+from cli.demo.tool import Tool
 from cli.demo.world import World
-from connectors.contract import ConnectorError
 from core.clock import utc_now
 
 OURS = {
@@ -24,8 +22,13 @@ OURS = {
     "priority": ("low", "medium", "high", "critical"),
 }
 
-PAUSE = (0.15, 0.45)
-"""Seconds between two scenes: brisk, but slow enough to watch."""
+BRISK = (0.15, 0.45)
+"""Seconds between two scenes: slow enough to watch."""
+
+CALM = (0.3, 0.9)
+"""With all tools: ClickUp, which is one of them then, allows a hundred calls a minute."""
+
+FEW = 2
 
 VERBS = ("Fix", "Speed up", "Document", "Rework", "Test", "Monitor")
 THINGS = ("the login", "the billing export", "the audit trail", "the nightly job", "the search page", "the retries")
@@ -55,23 +58,20 @@ class Pair:
     tool: Tool
 
 
-@dataclass
-class People:
+class People(Crew):
     """The cast. `edits` is what they did so far; `drops` how many webhooks they lost on purpose."""
 
-    world: World
-    seed: int
-    edits: list[Edit] = field(default_factory=list)
-    drops: int = 0
-    troubles: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._rng = Random(self.seed)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="people", daemon=True)
+    def __init__(self, world: World, seed: int) -> None:
+        super().__init__(seed)
+        self.pause = BRISK if len(world.trackers) <= FEW else CALM
+        self.world = world
+        self.edits: list[Edit] = []
+        self.drops = 0
         self._number = 0
-        # Each scene, and how often it is played in proportion to the others.
-        self._scenes: Sequence[tuple[Callable[[], None], int]] = (
+
+    def scenes(self) -> Sequence[Scene]:
+        """Edits above all."""
+        return (
             (self._one_edits_here, 5),
             (self._one_edits_there, 5),
             (self._two_edit_two_fields, 2),
@@ -80,23 +80,6 @@ class People:
             (self._one_creates_there, 1),
             (self._a_webhook_is_lost, 1),
         )
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Finish the scene and go home."""
-        self._stop.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        scenes = [scene for scene, weight in self._scenes for _ in range(weight)]
-        while not self._stop.wait(self._rng.uniform(*PAUSE)):
-            try:
-                self._rng.choice(scenes)()
-            except (ConnectorError, *REFUSALS) as error:
-                self.troubles.append(str(error))
 
     # --- scenes -------------------------------------------------------------------------------------
 
@@ -127,14 +110,14 @@ class People:
             "priority": self._some(OURS["priority"]),
             "status": self._some(("backlog", "in_progress")),
         }
-        one = self._rng.choice(self.world.connected)
+        one = self.rng.choice(self.world.trackers)
         place = {"workspace_id": self.world.workspace_id, "service_line_id": one.service_line_id}
         at = _now()
         task = self._somebody_here().post("/v1/tasks", place | values)
-        self.edits.append(Edit(True, one.tool.label, task["id"], values, at, created=True))
+        self.edits.append(Edit(True, one.vendor.label, task["id"], values, at, created=True))
 
     def _one_creates_there(self) -> None:
-        tool = self._rng.choice(self.world.tools)
+        tool = self.rng.choice(self.world.tools)
         title, description, priority = self._title(), self._sentence(), self._some(tool.priorities)
         at = _now()
         key = tool.create(self._somebody(tool), title, description, priority)
@@ -169,14 +152,14 @@ class People:
 
     def _change(self, tool: Tool) -> tuple[str, str | None]:
         """Some field, and a value for it."""
-        return self._rng.choice(
+        return self.rng.choice(
             (
                 ("title", self._title()),
                 ("description", self._sentence()),
                 ("status", self._some(OURS["status"])),
                 ("status", self._some(OURS["status"])),
                 ("priority", self._some(OURS["priority"])),
-                ("assignee", self._rng.choice([*(worker.email for worker in tool.workers()), None])),
+                ("assignee", self.rng.choice([*(worker.email for worker in tool.workers()), None])),
             )
         )
 
@@ -185,7 +168,7 @@ class People:
         tools = {tool.type: tool for tool in self.world.tools}
         tasks = self.world.api.get("/v1/tasks", workspace_id=self.world.workspace_id, limit=100)["data"]
         tied = sorted((t["external_id"], t["id"], t["external_source"]) for t in tasks if t["external_id"])
-        key, task_id, source = self._rng.choice(tied)
+        key, task_id, source = self.rng.choice(tied)
         return Pair(task_id, key, tools[source])
 
     def _somebody_here(self) -> ApiClient:
@@ -198,14 +181,14 @@ class People:
     def _title(self) -> str:
         """A title nobody has used yet, so that it can be told when it arrives."""
         self._number += 1
-        return f"{self._rng.choice(VERBS)} {self._rng.choice(THINGS)} ({self._number})"
+        return f"{self.rng.choice(VERBS)} {self.rng.choice(THINGS)} ({self._number})"
 
     def _sentence(self) -> str:
         self._number += 1
-        return f"Wanted: {self._rng.choice(VERBS).lower()} {self._rng.choice(THINGS)}, take {self._number}."
+        return f"Wanted: {self.rng.choice(VERBS).lower()} {self.rng.choice(THINGS)}, take {self._number}."
 
     def _some(self, words: Iterable[str]) -> str:
-        return self._rng.choice(sorted(set(words)))
+        return self.rng.choice(sorted(set(words)))
 
 
 def _now() -> datetime:

@@ -6,21 +6,23 @@ help from the connectors, so that a mistake in a connector's own mapping would s
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from sandbox.base import Sandbox
+from cli.demo.vendor import Vendor
 from sandbox.errors import VendorError
 from sandbox.faults import FaultKind
 from sandbox.jira import JiraError
-from sandbox.server import ServerHandle
 
 REFUSALS = (JiraError, VendorError)
 """What a person is told who tries what the tool does not allow."""
+
+POLL_SECONDS = 5
+"""The shortest the API allows, so that a lost webhook is healed while one watches."""
 
 Values = Mapping[str, str | None]
 """Field -> value in our words; the assignee is an address."""
@@ -47,17 +49,14 @@ class Arrival:
     ours: bool
 
 
-class Tool(ABC):
-    """One fake vendor of the demo.
+class Tool(Vendor):
+    """A project management tool.
 
-    type        the integration type
-    label       what people call the tool
     container   the project, list or team that is connected
     statuses    the tool's statuses -> ours, `priorities` its priorities -> ours
     """
 
-    type: ClassVar[str]
-    label: ClassVar[str]
+    kind = "tool"
     container: ClassVar[str]
     statuses: ClassVar[Mapping[str, str]]
     priorities: ClassVar[Mapping[str, str]]
@@ -66,35 +65,11 @@ class Tool(ABC):
     creates: ClassVar[str]
     """The API's operation that makes an item."""
 
-    sandbox: Sandbox
-
     def __init__(self, seed: int, items: int) -> None:
         """With `items` items in the container; the same seed makes the same ones."""
+        super().__init__(seed, items)
         self._news: deque[Arrival] = deque()
         self._last: dict[str, list[tuple[datetime, bool]]] = {}
-
-    # --- connecting ---
-
-    def serve(self, port: int, host: str) -> ServerHandle:
-        """Over real HTTP."""
-        return self.sandbox.serve(port, host)
-
-    @property
-    @abstractmethod
-    def url(self) -> str:
-        """Where it is served."""
-
-    @abstractmethod
-    def endpoints(self) -> Mapping[str, str]:
-        """The connector's endpoints -> where they are here."""
-
-    @abstractmethod
-    def connection(self, mapping: Mapping[str, Any]) -> dict[str, Any]:
-        """`config` and `credentials` of an integration that maps the container; `mapping` lacks only its name."""
-
-    @abstractmethod
-    def listened(self) -> bool:
-        """Whether the integration has registered its webhook."""
 
     # --- people ---
 
@@ -129,14 +104,6 @@ class Tool(ABC):
         """Whether the newest change of an item up to that time was a write of the integration."""
         changes = [ours for moment, ours in self._last.get(item_id, ()) if moment <= at]
         return bool(changes) and changes[-1]
-
-    def pending(self) -> int:
-        """Webhooks that are still to be sent."""
-        return self.sandbox.deliveries.pending()
-
-    def calls(self) -> int:
-        """How often it was called."""
-        return sum(self.sandbox.calls.counts().values())
 
     def there(self, field: str, value: str | None) -> str | None:
         """One of our values in the tool's words."""

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from cli.demo.tool import Arrival, Tool, Values, Worker
+from cli.demo.tool import POLL_SECONDS, Arrival, Tool, Values, Worker
+from cli.demo.vendor import KitVendor
 from sandbox.tracker import Change, Item, Kind
 from sandbox.vendor import TrackerSandbox
 
 FIELDS = ("title", "description", "status", "priority", "assignee")
 
 
-class TrackerTool(Tool):
+class TrackerTool(KitVendor, Tool):
     """A tool with a tracker; subclasses say how it is connected and what things are called."""
 
     sandbox_class: ClassVar[type[TrackerSandbox]]
@@ -25,11 +26,6 @@ class TrackerTool(Tool):
         self.sandbox: TrackerSandbox = self.sandbox_class(seed=seed)
         self.sandbox.plant(items, self.container)
         self.sandbox.tracker.listeners.append(self._on_change)
-
-    @property
-    def url(self) -> str:
-        """Where it is served."""
-        return self.sandbox.url
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -47,18 +43,11 @@ class TrackerTool(Tool):
         """A description as people there read it."""
         return text
 
-    def endpoints(self) -> Mapping[str, str]:
-        """All on one host."""
-        return dict.fromkeys(self.endpoint_names, self.url)
-
-    def connection(self, mapping: Mapping[str, Any]) -> dict[str, Any]:
+    def connection(self, service_line_id: str) -> dict[str, Any]:
         """One container, with the robot's token."""
-        projects = [{"external": self.container, **mapping}]
-        return {"config": {**self.config(), "projects": projects}, "credentials": self.credentials()}
-
-    def listened(self) -> bool:
-        """Whether a hook is registered."""
-        return bool(list(self.sandbox.hooks.live()))
+        projects = [{"external": self.container, "service_line_id": service_line_id}]
+        config = {**self.config(), "projects": projects, "poll_seconds": POLL_SECONDS}
+        return {"config": config, "credentials": self.credentials()}
 
     def workers(self) -> Sequence[Worker]:
         """Everybody with an address but the robot."""

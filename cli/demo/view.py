@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -12,12 +12,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli.demo.channel import ChannelTool, channels
 from cli.demo.comparing import Comparison
 from cli.demo.watching import Crossing, Numbers
 from cli.demo.world import World
 
 SHOWN = 12
 """Recent crossings that stay in sight."""
+
+THREAD_SHOWN = 5
+"""Lines of the thread that is shown of each channel."""
 
 PLAIN_EVERY = 20
 """Looks between two lines of numbers where there is no terminal: five seconds."""
@@ -32,26 +36,28 @@ class View(Protocol):
 
 
 @contextmanager
-def view(console: Console) -> Iterator[View]:
-    """The view that fits the terminal."""
+def view(console: Console, talk: Sequence[ChannelTool]) -> Iterator[View]:
+    """The view that fits the terminal. `talk` are the tools whose channels are shown; in plain lines what is said in
+    them is among what crosses."""
     if not console.is_terminal:
         yield PlainView(console)
         return
     with Live(console=console, auto_refresh=False) as live:
-        yield LiveView(live)
+        yield LiveView(live, talk)
 
 
 class LiveView:
-    """A table of what crossed last, and the numbers."""
+    """A table of what crossed last, what was said last in each channel, and the numbers."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, live: Live, talk: Sequence[ChannelTool]) -> None:
+        self._live, self._talk = live, talk
         self._recent: list[Crossing] = []
 
     def show(self, news: Sequence[Crossing], numbers: Numbers, comparison: Comparison) -> None:
         """Redraw."""
         self._recent = [*self._recent, *news][-SHOWN:]
-        self._live.update(Group(self._crossings(), Panel(_numbers(numbers, comparison))), refresh=True)
+        spoken = [Text(line, overflow="ellipsis", no_wrap=True) for tool in self._talk for line in _last_said(tool)]
+        self._live.update(Group(self._crossings(), *spoken, Panel(_numbers(numbers, comparison))), refresh=True)
 
     def _crossings(self) -> RenderableType:
         table = Table("time", "", "item", "field", "value", "by", box=None, expand=True)
@@ -82,10 +88,16 @@ class PlainView:
             self._console.print(_numbers(numbers, comparison), markup=False, highlight=False, soft_wrap=True)
 
 
+def _last_said(tool: ChannelTool) -> Iterator[str]:
+    """The last thread of each channel, as far as there is room for it."""
+    for channel in channels(tool, 1):
+        yield from channel if len(channel) <= THREAD_SHOWN else [*channel[:2], *channel[2 - THREAD_SHOWN :]]
+
+
 def introduce(world: World, console: Console) -> None:
     """Where everything is, and three things to try."""
     url = world.runtime.settings.public_url
-    first = world.connected[0]
+    first = world.trackers[0]
     header = f'-H "Authorization: Bearer {world.token}"'
     lines = (
         f"Turnbuckle           {url}/docs",
@@ -95,44 +107,16 @@ def introduce(world: World, console: Console) -> None:
         "Try, in another terminal:",
         f'  curl {header} "{url}/v1/tasks?workspace_id={world.workspace_id}&limit=3"',
         f"  curl {header} {url}/v1/integrations/{first.integration_id}",
-        f"  curl {header} {url}/v1/integrations/{world.host.integration_id}/repositories",
+        *(
+            f"  curl {header} {url}/v1/integrations/{one.integration_id}/repositories"
+            for one in world.connected
+            if one.vendor.type == "github"
+        ),
         f'  curl {header} {url}/v1/tasks --json \'{{"workspace_id": "{world.workspace_id}", '
         f'"service_line_id": "{first.service_line_id}", "title": "Hello from here"}}\'',
+        *([f'  curl {header} "{url}/v1/notifications?workspace_id={world.workspace_id}"'] if world.channels else []),
         "",
     )
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-
-
-def summarize(numbers: Numbers, comparison: Comparison, lost: Sequence[str], console: Console) -> None:
-    """What happened, whether both ends are equal, and whether they are what people last said."""
-    lines = [
-        "",
-        f"edits made        {numbers.edits_here + numbers.edits_there}"
-        f" ({numbers.edits_here} here, {numbers.edits_there} in the tools)",
-        f"reconciled        {numbers.reconciled} changes crossed, {numbers.healed} of them found by polling",
-        f"echoes suppressed {numbers.echoes}",
-        f"conflicts         {numbers.conflicts}",
-        f"calls made        {numbers.calls}",
-        f"latency           {_seconds(numbers.latency)} (median, edit to arrival)",
-    ]
-    if lost:
-        lines.append(f"LOST EDITS        {len(lost)}:")
-        lines += [f"  {text}" for text in lost]
-    if comparison.differences:
-        lines.append(f"NOT EQUAL         {comparison.unequal} of {comparison.pairs} items differ:")
-        lines += [f"  {difference}" for difference in comparison.differences]
-    else:
-        lines.append(f"equal             all {comparison.pairs} tasks and items, in every field")
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-
-
-def summarize_code(arrived: int, here: Mapping[str, int], there: Mapping[str, int], console: Console) -> None:
-    """How much of the code host was heard, and whether our facts are what is there."""
-    lines = [f"code events       {arrived} arrived live, after the history"]
-    if here == there:
-        lines.append(f"code equal        {', '.join(f'{number} {name}' for name, number in sorted(there.items()))}")
-    else:
-        lines.append(f"CODE NOT EQUAL    here {dict(here)}, there {dict(there)}")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -141,9 +125,9 @@ def _numbers(numbers: Numbers, comparison: Comparison) -> str:
     return (
         f"edits {numbers.edits_here} here + {numbers.edits_there} in the tools · reconciled {numbers.reconciled} · "
         f"echoes suppressed {numbers.echoes} · conflicts {numbers.conflicts} · healed by polling {numbers.healed} · "
-        f"calls {numbers.calls} · latency {_seconds(numbers.latency)} · {agree}"
+        f"calls {numbers.calls} · latency {in_ms(numbers.latency)} · {agree}"
     )
 
 
-def _seconds(value: float | None) -> str:
+def in_ms(value: float | None) -> str:
     return "-" if value is None else f"{value * 1000:.0f} ms"

@@ -109,7 +109,7 @@ class Watch:
 
     def _here(self) -> Iterator[Crossing]:
         """What vendors' changes did to tasks."""
-        labels = {one.integration_id: one.tool.label for one in self.world.connected}
+        labels = {one.integration_id: one.vendor.label for one in self.world.trackers}
         with self.world.runtime.db.read() as session:
             rows = session.execute(
                 select(TaskHistory, Task.external_id)
@@ -153,8 +153,8 @@ class Watch:
 
     def _count_echoes(self) -> None:
         """Deliveries about our own writes that led to nothing."""
-        tied = [one.integration_id for one in self.world.connected]
-        told = select(Delivery).where(Delivery.id > self._last_delivery, Delivery.integration_id.in_(tied))
+        tied = {one.integration_id: one.vendor for one in self.world.trackers}
+        told = select(Delivery).where(Delivery.id > self._last_delivery, Delivery.integration_id.in_(list(tied)))
         with self.world.runtime.db.read() as session:
             rows = session.scalars(told.order_by(Delivery.id).limit(BATCH)).all()
         for delivery in rows:
@@ -162,7 +162,7 @@ class Watch:
                 return  # its outcome is still to come: go on from here next time
             self._last_delivery = delivery.id
             outcomes: dict[str, str] = (delivery.outcome or {}).get("items", {})
-            tool = self.world.of(delivery.integration_id).tool
+            tool = tied[delivery.integration_id]
             ours = any(tool.was_ours(item_id, delivery.received_at) for item_id in outcomes)
             if ours and set(outcomes.values()) <= SUPPRESSED:
                 self._counts["echoes"] += 1

@@ -5,20 +5,19 @@ from __future__ import annotations
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from pydantic import SecretStr
 
-from cli.demo.boards import BoardsTool
-from cli.demo.clickup import ClickUpTool
+from cli.demo.channel import ChannelTool
 from cli.demo.client import ApiClient
 from cli.demo.host import CodeHostTool
-from cli.demo.jira import JiraTool
-from cli.demo.linear import LinearTool
 from cli.demo.tool import Tool
+from cli.demo.vendor import Vendor
 from cli.embedded import embedded
 from cli.errors import Refused
 from cli.web import listen
@@ -30,43 +29,27 @@ from core.workspaces import create_organization, create_service_line, create_use
 from sandbox.server import ServerDidNotStart, ServerHandle
 from sync.runtime import Runtime
 
+V_co = TypeVar("V_co", bound=Vendor, covariant=True)
+
 HOST = "127.0.0.1"
 PORT = 8800
-"""Where Turnbuckle listens, if nothing else does; the tools take the next ones."""
-
-TOOLS: tuple[type[Tool], ...] = (JiraTool, LinearTool, ClickUpTool, BoardsTool)
-"""All fake vendors; the demo shows the first two unless everything is asked for."""
-
-HISTORY = 6
-"""Pull requests the code host had before: their reading leaves most of GitHub's first sixty calls to what comes."""
-
-HOST_POLL_SECONDS = 30
-"""Two repositories cost ten calls a poll, of 1.3 a second that GitHub allows."""
-
-POLL_SECONDS = 5
-"""The shortest the API allows, so that a lost webhook is healed while one watches."""
+"""Where Turnbuckle listens, if nothing else does; the vendors take the next ones."""
 
 TICK_SECONDS = 1.0
-FIRST_SYNC_SECONDS = 30.0
+FIRST_SYNC_SECONDS = 60.0
+"""How long the first syncs may take: all at once, two cores are busy with twelve for a while."""
+
 LOOK_AGAIN = 0.05
 """Seconds between two looks at a first sync: each is a request, and a person waits."""
 
 
 @dataclass(frozen=True)
-class Connected:
-    """A tool, the integration that ties it, and the service line its items belong to."""
+class Connected(Generic[V_co]):
+    """A vendor, the integration that ties it, and the service line that what it brings belongs to."""
 
-    tool: Tool
+    vendor: V_co
     integration_id: str
     service_line_id: str
-
-
-@dataclass(frozen=True)
-class ConnectedHost:
-    """A code host, and the integration that follows it."""
-
-    tool: CodeHostTool
-    integration_id: str
 
 
 @dataclass(frozen=True)
@@ -78,13 +61,12 @@ class World:
     user_ids: dict[str, str]
     token: str
     workspace_id: str
-    connected: tuple[Connected, ...]
-    host: ConnectedHost
+    connected: tuple[Connected[Vendor], ...]
 
     @property
-    def vendors(self) -> list[Tool | CodeHostTool]:
+    def vendors(self) -> list[Vendor]:
         """All that are faked."""
-        return [*self.tools, self.host.tool]
+        return [one.vendor for one in self.connected]
 
     @property
     def api(self) -> ApiClient:
@@ -92,18 +74,40 @@ class World:
         return next(iter(self.apis.values()))
 
     @property
-    def tools(self) -> list[Tool]:
-        """The fake vendors."""
-        return [one.tool for one in self.connected]
+    def trackers(self) -> list[Connected[Tool]]:
+        """The project management tools."""
+        return [
+            Connected(one.vendor, one.integration_id, one.service_line_id)
+            for one in self.connected
+            if isinstance(one.vendor, Tool)
+        ]
 
-    def of(self, integration_id: str) -> Connected:
-        """The tool of an integration."""
-        return next(one for one in self.connected if one.integration_id == integration_id)
+    @property
+    def channels(self) -> list[Connected[ChannelTool]]:
+        """The tools in which people talk."""
+        return [
+            Connected(one.vendor, one.integration_id, one.service_line_id)
+            for one in self.connected
+            if isinstance(one.vendor, ChannelTool)
+        ]
+
+    @property
+    def tools(self) -> list[Tool]:
+        """The project management tools alone."""
+        return [one.vendor for one in self.trackers]
+
+    def labels(self) -> Mapping[str, str]:
+        """What the vendor of each integration is called."""
+        return {one.integration_id: one.vendor.label for one in self.connected}
+
+    def shown(self, one: Connected[Vendor]) -> Any:
+        """An integration as the public API shows it."""
+        return self.api.get(f"/v1/integrations/{one.integration_id}")["data"]
 
 
 @dataclass(frozen=True)
 class _Tenant:
-    """The platform's side before anything is connected. `lines` is a service line for each tool."""
+    """The platform's side before anything is connected. `lines` is a service line for each vendor."""
 
     apis: dict[str, ApiClient]
     user_ids: dict[str, str]
@@ -113,35 +117,31 @@ class _Tenant:
 
 
 @contextmanager
-def world(seed: int, items: int, makes: Sequence[type[Tool]]) -> Iterator[World]:
+def world(seed: int, items: int, makes: Sequence[type[Vendor]]) -> Iterator[World]:
     """A world that is connected and has finished its first syncs; all of it is gone after the block."""
     with ExitStack() as running:
         directory = running.enter_context(tempfile.TemporaryDirectory(prefix="turnbuckle-demo-"))
-        tools = [make(seed, items) for make in makes]
-        host = CodeHostTool(seed, HISTORY)
-        served: list[Tool | CodeHostTool] = [*tools, host]
-        for number, tool in enumerate(served, 1):
-            running.enter_context(_serve(tool, PORT + number))
+        vendors = [make(seed, items) for make in makes]
+        for number, vendor in enumerate(vendors, 1):
+            running.enter_context(_serve(vendor, PORT + number))
         listening = running.enter_context(_listen())
-        settings = _settings(Path(directory), listening.getsockname()[1], served)
+        settings = _settings(Path(directory), listening.getsockname()[1], vendors)
         runtime = running.enter_context(embedded(settings, listening))
-        tenant = _populate(runtime, tools)
-        connected = tuple(_connect(tenant, tool, line) for tool, line in zip(tools, tenant.lines, strict=True))
-        follows = _connect_host(tenant, host)
-        made = World(runtime, tenant.apis, tenant.user_ids, tenant.token, tenant.workspace_id, connected, follows)
+        tenant = _populate(runtime, vendors)
+        connected = tuple(_connect(tenant, vendor, line) for vendor, line in zip(vendors, tenant.lines, strict=True))
+        made = World(runtime, tenant.apis, tenant.user_ids, tenant.token, tenant.workspace_id, connected)
         for one in connected:
-            _wait_for_first_sync(made, one)
-        _wait_for_history(made, follows)
+            _wait_until_ready(made, one)
         yield made
 
 
-def _serve(tool: Tool | CodeHostTool, port: int) -> ServerHandle:
+def _serve(vendor: Vendor, port: int) -> ServerHandle:
     """On its usual port, or any other if that is taken."""
     try:
         listen(HOST, port).close()
-        return tool.serve(port, HOST)
+        return vendor.serve(port, HOST)
     except (Refused, ServerDidNotStart):
-        return tool.serve(0, HOST)
+        return vendor.serve(0, HOST)
 
 
 def _listen() -> socket.socket:
@@ -152,28 +152,29 @@ def _listen() -> socket.socket:
         return listen(HOST, 0)
 
 
-def _settings(directory: Path, port: int, tools: Sequence[Tool | CodeHostTool]) -> Settings:
+def _settings(directory: Path, port: int, vendors: Sequence[Vendor]) -> Settings:
     """Nothing but what the demo needs: the environment has no say in where it writes and whom it calls."""
     return Settings(
         database_url=f"sqlite:///{directory / 'demo.db'}",
         broker_url="memory://",
         public_url=f"http://{HOST}:{port}",
         secrets_keys=SecretStr(new_key("demo")),
-        vendor_endpoints={tool.type: dict(tool.endpoints()) for tool in tools},
+        vendor_endpoints={vendor.type: dict(vendor.endpoints()) for vendor in vendors},
         egress_allow=[f"{HOST}/32"],
         tick_seconds=TICK_SECONDS,
     )
 
 
-def _populate(runtime: Runtime, tools: Sequence[Tool]) -> _Tenant:
-    """An organization with a workspace, a service line for each tool, the tools' people, and a token for each of
+def _populate(runtime: Runtime, vendors: Sequence[Vendor]) -> _Tenant:
+    """An organization with a workspace, a service line for each vendor, the tools' people, and a token for each of
     them."""
     now = runtime.clock()
+    tools = [vendor for vendor in vendors if isinstance(vendor, Tool)]
     people = {worker.email: worker for tool in tools for worker in tool.workers()}
     with runtime.db.write() as session:
         organization = create_organization(session, "Apex Digital", now)
         workspace = create_workspace(session, organization.id, "Payments", now)
-        lines = [create_service_line(session, workspace.id, f"Team on {tool.label}", now).id for tool in tools]
+        lines = [create_service_line(session, workspace.id, f"Team on {one.label}", now).id for one in vendors]
         tokens, user_ids = {}, {}
         for person in people.values():
             user = create_user(session, organization.id, person.name, person.email, now)
@@ -187,54 +188,35 @@ def _populate(runtime: Runtime, tools: Sequence[Tool]) -> _Tenant:
     return _Tenant(apis, user_ids, next(iter(tokens.values())), workspace.id, lines)
 
 
-def _connect(tenant: _Tenant, tool: Tool, service_line_id: str) -> Connected:
-    """Connect the workspace to a tool, as anybody would: with one request."""
-    connection = tool.connection({"service_line_id": service_line_id})
-    connection["config"]["poll_seconds"] = POLL_SECONDS
-    body = {"workspace_id": tenant.workspace_id, "type": tool.type, "name": f"Apex on {tool.label}", **connection}
+def _connect(tenant: _Tenant, vendor: Vendor, service_line_id: str) -> Connected[Vendor]:
+    """Connect the workspace to a vendor, as anybody would: with one request."""
+    connection = vendor.connection(service_line_id)
+    body = {"workspace_id": tenant.workspace_id, "type": vendor.type, "name": f"Apex on {vendor.label}", **connection}
     made = next(iter(tenant.apis.values())).post("/v1/integrations", body)
-    return Connected(tool, made["id"], service_line_id)
+    return Connected(vendor, made["id"], service_line_id)
 
 
-def _connect_host(tenant: _Tenant, host: CodeHostTool) -> ConnectedHost:
-    """Connect the workspace to the code host, with the config of the platform's own example."""
-    connection = host.connection()
-    connection["config"]["poll_seconds"] = HOST_POLL_SECONDS
-    body = {"workspace_id": tenant.workspace_id, "type": host.type, "name": f"Apex on {host.label}", **connection}
-    made = next(iter(tenant.apis.values())).post("/v1/integrations", body)
-    return ConnectedHost(host, made["id"])
-
-
-def _looks() -> Iterator[None]:
-    """Looks to take for as long as a first sync may last: it is over in a second or two, and nobody is told when."""
+def _wait_until_ready(made: World, one: Connected[Vendor]) -> None:
+    """Until its first sync is over and it knows where to send its webhooks. It is over in a second or two, and nobody
+    is told when."""
     deadline = time.monotonic() + FIRST_SYNC_SECONDS
     while time.monotonic() < deadline:
-        yield
-        time.sleep(LOOK_AGAIN)
-
-
-def _wait_for_history(made: World, host: ConnectedHost) -> None:
-    """Until all repositories are read and watched."""
-    states: list[str] = []
-    for _ in _looks():
-        listed = made.api.get(f"/v1/integrations/{host.integration_id}/repositories")["data"]
-        states = [repository["state"] for repository in listed]
-        if states and set(states) == {"live"} and host.tool.listened():
-            return
-    raise Refused(f"The history of {host.tool.label} was not read in time: its repositories are {states}.")
-
-
-def _wait_for_first_sync(made: World, one: Connected) -> None:
-    """Until every item is a task, and the tool knows where to send its webhooks."""
-    for _ in _looks():
-        integration = made.api.get(f"/v1/integrations/{one.integration_id}")["data"]
-        history = integration["sync_history"]
+        shown = made.shown(one)
+        history = shown["sync_history"]
         if history and history[0]["status"] != "success":
             break
-        if history and one.tool.listened():
+        if (history or not one.vendor.polled) and one.vendor.listened() and _is_read(made, one):
             return
-    reasons = [integration[name] for name in ("status_reason", "sync_reason") if integration[name]]
+        time.sleep(LOOK_AGAIN)
+    reasons = [shown[name] for name in ("status_reason", "sync_reason") if shown[name]]
     raise Refused(
-        f"The first sync with {one.tool.label} did not finish: {integration['status']}, {integration['sync_status']} "
-        f"{reasons}."
+        f"The first sync with {one.vendor.label} did not finish: {shown['status']}, {shown['sync_status']} {reasons}."
     )
+
+
+def _is_read(made: World, one: Connected[Vendor]) -> bool:
+    """Whether all repositories of a code host are read and followed."""
+    if not isinstance(one.vendor, CodeHostTool):
+        return True
+    listed = made.api.get(f"/v1/integrations/{one.integration_id}/repositories")["data"]
+    return bool(listed) and {repository["state"] for repository in listed} == {"live"}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
 from connectors import contract as c
 from connectors.azure import AzureClient, part
-from connectors.azure_boards.mapping import FIELDS, Identity, State, WorkItem
-from connectors.azure_boards.refusal import problem_of
-from connectors.reading import pages
-from connectors.rest import member
+from connectors.azure_boards.mapping import FIELDS, NAMES, Identity, State, WorkItem
+from connectors.azure_refusal import problem_of
+from connectors.reading import counted
+from connectors.response import Response
+from connectors.rest import Endpoint
 from connectors.writes import FieldsRefused
 
 T = TypeVar("T")
@@ -22,6 +24,8 @@ TOO_MANY = "VS402337"
 
 PEOPLE = 100
 """Teams, and members of a team, asked for at once."""
+
+JSON_PATCH = {"Content-Type": "application/json-patch+json"}
 
 Patch = Sequence[Mapping[str, Any]]
 
@@ -60,6 +64,15 @@ class Member(msgspec.Struct):
 class BoardsClient(AzureClient):
     """The calls about work items."""
 
+    item = Endpoint("GET _apis/wit/workitems/{}", WorkItem)
+    states = Endpoint("GET {}/_apis/wit/workitemtypes/{}/states", list[State], "value")
+    """Of a type, in order."""
+
+    types = Endpoint("GET {}/_apis/wit/workitemtypes", list[Named], "value")
+    _teams = Endpoint("GET _apis/projects/{}/teams", list[Named], "value")
+    _members = Endpoint("GET _apis/projects/{}/teams/{}/members", list[Member], "value")
+    _bin = Endpoint("GET _apis/wit/recyclebin/{}", Response, allow=(404,))
+
     def query(self, wiql: str) -> Found | None:
         """The ids that a query finds; None when there are more of them than Azure gives. Dates in it may have times:
         that takes a parameter in the address."""
@@ -67,7 +80,7 @@ class BoardsClient(AzureClient):
         response = self.call("POST", "_apis/wit/wiql", params=params, json={"query": wiql}, allow=(400,))
         if response.status == 200:
             return response.decode(Found)
-        problem = problem_of(response)
+        problem = problem_of(response, NAMES)
         if problem.says(TOO_MANY):
             return None
         raise c.Rejected(self.http.redact(f"Azure refuses the query: {problem.text}"))
@@ -75,16 +88,12 @@ class BoardsClient(AzureClient):
     def items(self, ids: Sequence[int]) -> list[WorkItem]:
         """Up to 200 work items; those that can't be read are left out."""
         body = {"ids": list(ids), "fields": FIELDS, "errorPolicy": "omit"}
-        response = self.call("POST", "_apis/wit/workitemsbatch", json=body)
-        return [item for item in member(response, "value", list[WorkItem | None]) if item is not None]
-
-    def item(self, item_id: str) -> WorkItem:
-        """One work item. Raises NotFound."""
-        return self.call("GET", f"_apis/wit/workitems/{part(item_id)}").decode(WorkItem)
+        found = self.send("POST", "_apis/wit/workitemsbatch", body, list[WorkItem | None], "value")
+        return [item for item in found if item is not None]
 
     def is_in_the_bin(self, item_id: str) -> bool:
         """Whether a work item was deleted and can be brought back."""
-        return self.call("GET", f"_apis/wit/recyclebin/{part(item_id)}", allow=(404,)).status == 200
+        return self._bin(item_id).status == 200
 
     def create(self, project: str, kind: str, patch: Patch) -> WorkItem:
         """Make a work item. Raises FieldsRefused."""
@@ -95,10 +104,10 @@ class BoardsClient(AzureClient):
         return self._patched("PATCH", f"_apis/wit/workitems/{part(item_id)}", patch)
 
     def _patched(self, method: str, path: str, patch: Patch) -> WorkItem:
-        response = self.call(method, path, patch=patch, allow=(400,))
+        response = self.call(method, path, json=list(patch), headers=JSON_PATCH, allow=(400,))
         if response.status != 400:
             return response.decode(WorkItem)
-        problem = problem_of(response)
+        problem = problem_of(response, NAMES)
         text = self.http.redact(problem.text)
         if problem.is_a_race:
             raise c.Conflict(text)
@@ -106,30 +115,18 @@ class BoardsClient(AzureClient):
             f"Azure did not take the change: {text}", dict.fromkeys(problem.fields, f"Azure says: {text}")
         )
 
-    def states(self, project: str, kind: str) -> list[State]:
-        """The states of a type, in order."""
-        return self._rows(f"{part(project)}/_apis/wit/workitemtypes/{part(kind)}/states", State)
-
-    def types(self, project: str) -> list[str]:
-        """The names of a project's types."""
-        return [kind.name for kind in self._rows(f"{part(project)}/_apis/wit/workitemtypes", Named)]
-
     def members(self, project: str) -> Iterator[Identity]:
         """The people of a project's teams, who may come more than once."""
-        teams = f"_apis/projects/{part(project)}/teams"
-        for team in self._turned(teams, Named):
-            for one in self._turned(f"{teams}/{part(team.id)}/members", Member):
+        for team in _turned(partial(self._teams, project)):
+            for one in _turned(partial(self._members, project, team.id)):
                 yield one.identity
 
-    def _turned(self, path: str, row: type[T]) -> Iterator[T]:
-        """All rows of a list that is paged by number."""
 
-        def ask(skip: int) -> list[T]:
-            return self._rows(path, row, {"$top": PEOPLE, "$skip": skip})
+def _turned(ask: Callable[..., list[T]]) -> Iterator[T]:
+    """All rows of a list that is paged by number."""
 
-        for rows in pages(ask, 0, lambda rows, skip: None if len(rows) < PEOPLE else skip + len(rows)):
-            yield from rows
+    def page(skip: int) -> tuple[list[T], bool]:
+        rows = ask(params={"$top": PEOPLE, "$skip": skip})
+        return rows, len(rows) < PEOPLE
 
-    def _rows(self, path: str, row: type[T], params: Mapping[str, str | int] | None = None) -> list[T]:
-        # The shape is made at run time, of the caller's row: no checker can follow that.
-        return member(self.call("GET", path, params=params), "value", list[row])  # type: ignore[valid-type]
+    return counted(page)

@@ -4,10 +4,11 @@ all of Azure."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
+from connectors import byid
 from connectors import contract as c
 from connectors.azure_boards import mapping, webhook, wiql
 from connectors.azure_boards.client import BoardsClient
@@ -16,15 +17,11 @@ from connectors.azure_boards.manifest import MANIFEST
 from connectors.azure_boards.mapping import Reader, State, WorkItem
 from connectors.azure_subscriptions import ServiceHooks, Subscribed
 from connectors.reading import batches
-from connectors.times import moment
 from connectors.words import as_field
 from connectors.writes import Write, created, drafted, taken
 
 BATCH = 200
 """Most work items of one call."""
-
-WINDOW = 20_000
-"""A stretch of ids that can't hold more than Azure gives."""
 
 BY_TYPE = frozenset({"status", "description"})
 """Fields of ours that are written differently to different types."""
@@ -37,14 +34,6 @@ HINTS = {
     "assignee": "The person must be a member of the organization, with access to the project.",
 }
 """Our field -> what an operator can do when Azure refuses it."""
-
-
-class _Window(NamedTuple):
-    """Ids in order, when that was true by Azure's clock, and whether none are behind them."""
-
-    ids: Sequence[int]
-    as_of: str
-    last: bool
 
 
 class AzureBoardsConnector(Subscribed):
@@ -71,45 +60,17 @@ class AzureBoardsConnector(Subscribed):
     # --- TaskSource ---------------------------------------------------------------------------------
 
     def changed_tasks(self, cursor: c.Cursor | None) -> Iterator[c.TaskPage]:
-        """Work items by id, so that none is missed when others change meanwhile; each as it is when its page is read.
-        The cursor holds
-
-        since     Azure's time (ISO) up to which everything is known; null: nothing is
-        projects  the paths that is true for, under the types that are synced
-        after     within a run: the id after which to carry on
-        as_of     within a run: Azure's time when it began
-        """
+        """Work items by id, so that none is missed when others change meanwhile."""
         scope = [*self._areas, *sorted(self._config.work_item_types)]
-        state: dict[str, Any] = dict(cursor or {})
-        if state.get("projects") != scope:
-            state = {"since": None, "projects": scope}
-        after, as_of = int(state.get("after") or 0), state.get("as_of")
-        for window in self._windows(self._changed_since(state["since"]), after):
-            as_of = as_of or window.as_of
-            total = len(window.ids) if window.last and state["since"] is None and not after else None
-            for batch in batches(window.ids, BATCH):
-                after = batch[-1]
-                carry_on = {**state, "after": after, "as_of": as_of}
-                yield c.TaskPage(self._read(batch), carry_on, total)
-        yield c.TaskPage([], {"since": as_of, "projects": scope})
+        return byid.changed(cursor, scope, self._changed_since, self._read, BATCH)
 
-    def _changed_since(self, since: str | None) -> str:
+    def _changed_since(self, since: datetime | None) -> byid.Query:
         if since is None:
-            return self._mine
-        return wiql.changed_since(self._mine, moment(since) - timedelta(minutes=self._config.overlap_minutes))
+            return self._query(self._mine)
+        return self._query(wiql.changed_since(self._mine, since - timedelta(minutes=self._config.overlap_minutes)))
 
-    def _windows(self, where: str, after: int = 0) -> Iterator[_Window]:
-        """All ids above one, in order: at once, or, where there are more than Azure gives, stretch by stretch."""
-        span = WINDOW
-        while (found := self._client.query(wiql.ids(where, after))) is None:
-            while (part := self._client.query(wiql.ids(where, after, after + span))) is None:
-                if span == 1:
-                    raise c.BadPayload("Azure says that a single work item is too much for a query.")
-                span //= 2
-            yield _Window(part.ids, part.as_of, last=False)
-            after += span
-            span *= 1 if part.ids else 2
-        yield _Window(found.ids, found.as_of, last=True)
+    def _query(self, where: str) -> byid.Query:
+        return lambda after, upto: self._client.query(wiql.ids(where, after, upto))
 
     def _read(self, ids: Sequence[int]) -> list[c.RemoteTask]:
         return [self._reader.task(item) for item in self._client.items(ids)]
@@ -128,14 +89,14 @@ class AzureBoardsConnector(Subscribed):
 
     def all_ids(self) -> Iterator[Sequence[str]]:
         """The ids of all work items in the mapped paths."""
-        for window in self._windows(self._mine):
-            yield [str(item_id) for item_id in window.ids]
+        for found, _ in byid.stretches(self._query(self._mine)):
+            yield list(map(str, found.ids))
 
     # --- TaskSink -----------------------------------------------------------------------------------
 
     def find_created(self, create_key: str) -> Sequence[c.RemoteTask]:
         """The work items that carry the key, the oldest first."""
-        ids = [item_id for window in self._windows(wiql.tagged(create_key)) for item_id in window.ids]
+        ids = [item_id for found, _ in byid.stretches(self._query(wiql.tagged(create_key))) for item_id in found.ids]
         tasks = [task for batch in batches(ids, BATCH) for task in self._read(batch)]
         return sorted((t for t in tasks if t.create_key == create_key), key=lambda task: int(task.external_id))
 
@@ -202,7 +163,8 @@ class AzureBoardsConnector(Subscribed):
         wanted = {kind.casefold() for kind in self._config.work_item_types}
         for area in self._areas:
             project = _project(area)
-            kinds = [kind for kind in self._client.types(project) if not wanted or kind.casefold() in wanted]
+            types = [kind.name for kind in self._client.types(project)]
+            kinds = [name for name in types if not wanted or name.casefold() in wanted]
             names = {(kind, state.name) for kind in kinds for state in self._states(project, kind)}
             meant = {self._reader.status(project, kind, name) for kind, name in names}
             statuses = sorted(meant, key=lambda one: (one.name, one.here))

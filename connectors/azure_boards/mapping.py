@@ -26,6 +26,16 @@ PRIORITY = "Microsoft.VSTS.Common.Priority"
 DESCRIPTION = "System.Description"
 REPRO_STEPS = "Microsoft.VSTS.TCM.ReproSteps"
 
+NAMES = {
+    TITLE: "Title",
+    STATE: "State",
+    ASSIGNED_TO: "Assigned To",
+    PRIORITY: "Priority",
+    DESCRIPTION: "Description",
+    REPRO_STEPS: "Repro Steps",
+}
+"""Fields that are written -> what Azure calls them in a sentence."""
+
 TEXTS = {"description": DESCRIPTION, "repro_steps": REPRO_STEPS}
 
 TITLE_LIMIT = 255

@@ -1,8 +1,4 @@
-"""The queries we make, as WIQL. Pure.
-
-Results come by id, which no change moves: what changes while they are read stays where it is, and is found again by
-the next poll. Azure gives ids only, all at once or, when there are too many, none.
-"""
+"""The queries we make, as WIQL. Pure. Results come by id: see `connectors.byid`."""
 
 from __future__ import annotations
 

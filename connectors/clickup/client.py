@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -11,16 +12,17 @@ import msgspec
 from connectors import contract as c
 from connectors.clickup.mapping import Named, Task, User, VendorStatus
 from connectors.http import Params
-from connectors.response import words_of
-from connectors.rest import RestClient
-
-T = TypeVar("T")
+from connectors.response import Response, words_of
+from connectors.rest import Endpoint, RestClient
 
 PAGE = 100
 """Tasks of a full page. The size can't be chosen."""
 
 WHOLE: Params = {"include_closed": "true", "subtasks": "true", "include_markdown_description": "true"}
 """By default ClickUp leaves closed tasks and subtasks out, which would then look deleted."""
+
+OF_THE_TOKEN = ("/user", "/team")
+"""What every token may read: there, 401 is about the token itself."""
 
 
 class Page(msgspec.Struct):
@@ -77,33 +79,31 @@ class Webhook(msgspec.Struct):
 
 
 class ClickUpClient(RestClient):
-    """Speaks for one token in one Workspace."""
+    """Speaks for one token. Pages count from 0."""
 
     def __init__(self, context: c.Context) -> None:
         base = context.endpoints["api"].rstrip("/") + "/api/v2"
         super().__init__(context.http, base, context.credentials.authorization)
         self.http.errors_text = words_of("err", "ECODE")
-        self._team = f"/team/{context.config.workspace_id}"
+        self._workspace: str = context.config.workspace_id
 
-    def get(self, path: str, shape: type[T], at: str | None = None, **more: Any) -> T:
-        """A read. 401 is also ClickUp's word for what the account may not see: then the token itself still works, and
-        the same is answered again."""
+    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
+        """One call. 401 is also ClickUp's word for what the account may not see: where a read gets it, the token itself
+        still works, and the same is answered again, it is Forbidden."""
+        ask = partial(super().call, method, path, headers=headers, **more)
         try:
-            return super().get(path, shape, at, **more)
+            return ask()
         except c.AuthFailed:
-            self.me()
+            if method != "GET" or path in OF_THE_TOKEN:
+                raise
+        self.me()
         try:
-            return super().get(path, shape, at, **more)
+            return ask()
         except c.AuthFailed as error:
             raise c.Forbidden(error.text) from None
 
-    def me(self) -> User:
-        """Whose token it is."""
-        return super().get("/user", User, "user")
-
-    def workspaces(self) -> list[Workspace]:
-        """The Workspaces the token is good for."""
-        return super().get("/team", list[Workspace], "teams")
+    me = Endpoint("GET /user", User, "user")
+    workspaces = Endpoint("GET /team", list[Workspace], "teams")
 
     def statuses(self, list_id: str) -> list[VendorStatus]:
         """The statuses the tasks of a List can have, in order."""
@@ -114,9 +114,13 @@ class ClickUpClient(RestClient):
 
     # --- tasks --------------------------------------------------------------------------------------
 
+    create = Endpoint("POST /list/{}/task", Task)
+    update = Endpoint("PUT /task/{}", Task)
+    tag = Endpoint("POST /task/{}/tag/{}", Response)
+
     def tasks(self, page: int, filters: Params) -> Page:
-        """A page of the Workspace's tasks; pages count from 0. Archived ones are never among them."""
-        return self.get(f"{self._team}/task", Page, params={**WHOLE, "page": page, **filters})
+        """A page of the Workspace's tasks. Archived ones are never among them."""
+        return self.get(f"/team/{self._workspace}/task", Page, params={**WHOLE, "page": page, **filters})
 
     def archived(self, list_id: str, page: int) -> Page:
         """A page of a List's archived tasks."""
@@ -124,37 +128,15 @@ class ClickUpClient(RestClient):
 
     def task(self, task_id: str) -> Task:
         """A task, freshly read, by its id or its custom id (`DEV-42`)."""
-        custom = {"custom_task_ids": "true", "team_id": self._team.rpartition("/")[2]} if "-" in task_id else {}
+        custom = {"custom_task_ids": "true", "team_id": self._workspace} if "-" in task_id else {}
         params = {"include_markdown_description": "true", **custom}
         return self.get(f"/task/{quote(task_id, safe='')}", Task, params=params)
 
-    def create(self, list_id: str, body: dict[str, Any]) -> Task:
-        """Make a task."""
-        return self.send("POST", f"/list/{list_id}/task", body, Task)
-
-    def update(self, task_id: str, body: dict[str, Any]) -> Task:
-        """Change what the body names."""
-        return self.send("PUT", f"/task/{task_id}", body, Task)
-
-    def tag(self, task_id: str, name: str) -> None:
-        """Tag a task."""
-        self.call("POST", f"/task/{task_id}/tag/{quote(name, safe='')}")
-
     # --- webhooks -----------------------------------------------------------------------------------
 
-    def webhooks(self) -> list[Webhook]:
-        """The webhooks this token's user registered."""
-        return self.get(f"{self._team}/webhook", list[Webhook], "webhooks")
+    webhooks = Endpoint("GET /team/{}/webhook", list[Webhook], "webhooks")
+    """Those this token's user registered."""
 
-    def register(self, url: str, events: Sequence[str], only: Sequence[str]) -> Webhook:
-        """Register one, for a single List or for the whole Workspace; ClickUp chooses its secret."""
-        body = {"endpoint": url, "events": list(events), **({"list_id": int(only[0])} if only else {})}
-        return self.send("POST", f"{self._team}/webhook", body, Webhook, "webhook")
-
-    def revive(self, hook_id: str, url: str, events: Sequence[str]) -> None:
-        """Set a webhook going again, for these events."""
-        self.call("PUT", f"/webhook/{hook_id}", json={"endpoint": url, "events": list(events), "status": "active"})
-
-    def unregister(self, hook_id: str) -> None:
-        """Remove one; one already gone is fine."""
-        self.call("DELETE", f"/webhook/{hook_id}", allow=(404,))
+    register = Endpoint("POST /team/{}/webhook", Webhook, "webhook")
+    change = Endpoint("PUT /webhook/{}", Response)
+    unregister = Endpoint("DELETE /webhook/{}", Response, allow=(404,))

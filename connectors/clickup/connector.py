@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -60,11 +61,8 @@ class ClickUpConnector:
 
     def changed_tasks(self, cursor: c.Cursor | None) -> Iterator[c.TaskPage]:
         """Tasks by the time of their last change; with a List that is new in the config, all of them."""
-        known = bytime.since(cursor, self._lists)
-        overlap = self._config.overlap_minutes * 60_000
-        for tasks in bytime.oldest_first(self._ask, 0 if known is None else known - overlap):
-            known = max([known or 0, *(task.changed for task in tasks)]) or None
-            yield c.TaskPage([self._reader.task(task) for task in tasks], bytime.cursor_at(known, self._lists))
+        overlap = timedelta(minutes=self._config.overlap_minutes)
+        return bytime.changed(cursor, self._lists, self._ask, self._reader.task, overlap)
 
     def _ask(self, window: bytime.Window) -> bytime.Answer[Task]:
         bounds = {"date_updated_gt": window.after} | ({"date_updated_lt": window.until} if window.until else {})
@@ -74,20 +72,13 @@ class ClickUpConnector:
 
     def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, c.RemoteTask | c.Gone]:
         """The tasks now, a call each. What can't be read any more is proven deleted, or unreachable."""
-        return fetched(ids, self._one, Sight("List", self._sees, self._lists).gone)
+        return fetched(ids, self._one, Sight("List", self._client.statuses, self._lists).gone)
 
     def _one(self, task_id: str) -> c.RemoteTask | c.Gone:
         try:
             return self._reader.task(self._client.task(task_id))
         except c.Forbidden as error:
             return c.Gone(task_id, c.GoneReason.UNREACHABLE, error.text)
-
-    def _sees(self, list_id: str) -> bool:
-        try:
-            self._client.statuses(list_id)
-        except (c.Forbidden, c.NotFound):
-            return False
-        return True
 
     def all_ids(self) -> Iterator[Sequence[str]]:
         """The ids of all tasks in the mapped Lists, the archived ones last: no listing of the Workspace has them."""
@@ -238,26 +229,31 @@ class ClickUpConnector:
         """One webhook for the only mapped List, or for the Workspace. One there is already is adopted, and set going
         again if ClickUp has suspended it. The secret is ClickUp's choice."""
         only = self._lists if len(self._lists) == 1 else []
-        hooks = [hook for hook in self._client.webhooks() if hook.endpoint == url]
+        body = {"endpoint": url, "events": list(webhook.SUBSCRIBED)}
+        hooks = self._hooks(url)
         fitting = [hook for hook in hooks if [str(hook.list_id)] == only or not (hook.list_id or only)][:1]
         for hook in hooks:
             if hook not in fitting:
                 self._client.unregister(hook.id)
         if not fitting:
-            return self._subscription(self._client.register(url, webhook.SUBSCRIBED, only))
+            place = {"list_id": int(only[0])} if only else {}
+            return self._subscription(self._client.register(self._config.workspace_id, body | place))
         if not fitting[0].works(webhook.SUBSCRIBED):
-            self._client.revive(fitting[0].id, url, webhook.SUBSCRIBED)
+            self._client.change(fitting[0].id, body | {"status": "active"})
         return self._subscription(fitting[0])
 
     def renew(self, subscription: c.Subscription, url: str) -> c.Subscription | None:
         """Nothing ends, but ClickUp gives up on webhooks: None for one it has dropped deliveries of, or has no more."""
-        hooks = (hook for hook in self._client.webhooks() if hook.endpoint == url and hook.works(webhook.SUBSCRIBED))
-        return next((self._subscription(hook) for hook in hooks if hook.id in subscription.external_ids), None)
+        ours = (hook for hook in self._hooks(url) if hook.id in subscription.external_ids)
+        return next((self._subscription(hook) for hook in ours if hook.works(webhook.SUBSCRIBED)), None)
 
     def unsubscribe(self, subscription: c.Subscription) -> None:
         """Remove it; one already gone is success."""
         for hook_id in subscription.external_ids:
             self._client.unregister(hook_id)
+
+    def _hooks(self, url: str) -> list[Webhook]:
+        return [hook for hook in self._client.webhooks(self._config.workspace_id) if hook.endpoint == url]
 
     def _subscription(self, hook: Webhook) -> c.Subscription:
         return c.Subscription((hook.id,), self._now() + BELIEVED, SecretStr(hook.secret))

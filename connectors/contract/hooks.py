@@ -26,20 +26,22 @@ class RawDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """A believed delivery. `key` is the vendor's id of it, the same on a retry; None: the body's digest is used."""
-
-    key: str | None
-    event: str
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
-    """What a vendor's handshake wants to hear."""
+    """What a vendor's handshake wants to hear, or what is said to a delivery."""
 
     body: bytes
     content_type: str = "text/plain"
     status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A believed delivery. `key` is the vendor's id of it, the same on a retry; None: the body's digest is used.
+    `reply` is said when it is stored, in place of what `WebhookFacts` says to all."""
+
+    key: str | None
+    event: str
+    reply: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)

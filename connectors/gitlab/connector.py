@@ -33,12 +33,13 @@ from connectors.contract import (
 )
 from connectors.credentials import OAuthTokens
 from connectors.gitlab import mapping, webhook
-from connectors.gitlab.client import GitLabClient, Project
+from connectors.gitlab.client import GitLabClient
 from connectors.gitlab.config import GitLabConfig
 from connectors.gitlab.hooks import Hooks
 from connectors.gitlab.issues import Issues
 from connectors.gitlab.manifest import MANIFEST
 from connectors.gitlab.reading import Reader
+from connectors.gitlab.shapes import Project
 
 ENOUGH = frozenset({"api", "read_api"})
 """Scopes with either of which everything can be read."""

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from connectors.contract import Forbidden, Missed, NotFound, RawDelivery, Rejected, Subscription
 from connectors.gitlab import webhook
-from connectors.gitlab.client import GitLabClient, Hook, Logged
+from connectors.gitlab.client import GitLabClient
+from connectors.gitlab.shapes import Hook, Logged
 
 log = structlog.get_logger(__name__)
 

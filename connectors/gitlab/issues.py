@@ -32,9 +32,10 @@ from connectors.contract import (
     TaskWritten,
     Vocabulary,
 )
-from connectors.gitlab.client import GitLabClient, Issue, User
+from connectors.gitlab.client import GitLabClient
 from connectors.gitlab.config import GitLabConfig
 from connectors.gitlab.reading import ISSUES, OVERLAP, listed
+from connectors.gitlab.shapes import Issue, User
 from connectors.http import Params
 from connectors.texts import described, titled
 from connectors.times import moment

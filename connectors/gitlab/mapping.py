@@ -33,7 +33,7 @@ from connectors.contract import (
     ReviewState,
     RunState,
 )
-from connectors.gitlab.client import (
+from connectors.gitlab.shapes import (
     Commit,
     Deployment,
     Diff,

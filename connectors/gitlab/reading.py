@@ -29,7 +29,8 @@ from connectors.contract import (
     RemoteRepository,
 )
 from connectors.gitlab import mapping
-from connectors.gitlab.client import Deployment, GitLabClient, Issue, MergeRequest, Page, Pipeline, Release
+from connectors.gitlab.client import GitLabClient, Page
+from connectors.gitlab.shapes import Deployment, Issue, MergeRequest, Pipeline, Release
 from connectors.http import Params
 from connectors.times import epoch_ms, iso_ms
 

@@ -39,9 +39,9 @@ from connectors.contract import (
     WebhookFacts,
 )
 from connectors.gitlab import mapping
-from connectors.gitlab.client import User
 from connectors.gitlab.config import GitLabConfig
 from connectors.gitlab.reading import push_id
+from connectors.gitlab.shapes import User
 from connectors.signing import standard_webhooks, token_equal
 
 WEBHOOKS = WebhookFacts(

@@ -17,14 +17,18 @@ from connectors import contract as c
 from connectors.http import Response
 from connectors.jira.config import BasicCredentials, JiraConfig, OAuthCredentials
 from connectors.jira.mapping import FIELDS, PROPERTY, Issue, Named, Transition, User, VendorStatus
-from connectors.reading import pages
-from connectors.rest import RestClient, member
+from connectors.reading import counted
+from connectors.requests_adapter import lend
+from connectors.rest import Endpoint, RestClient
 from connectors.writes import FieldsRefused
 
 T = TypeVar("T")
 
 ACCOUNT_HEADER = "x-aaccountid"
 """On every answer Jira gave to somebody; an answer without it was given to nobody in particular."""
+
+SEARCHES = ("/search/jql", "/search/approximate-count", "/issue/bulkfetch")
+"""What answers nobody in particular, too: with nothing."""
 
 _REST = "/rest/"
 _API = "/rest/api/3"
@@ -169,43 +173,38 @@ class JiraClient(RestClient):
         return f"{self._api}/ex/jira/{self._credentials.cloud_id or self.site.id}"
 
     def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
-        """One call of the REST API, or of another that the path names."""
+        """One call of the REST API, or of another that the path names. Raises AuthFailed for an answer to nobody in
+        particular that would look like an empty site."""
         place = path if path.startswith(_REST) else _API + path
-        return super().call(method, self.base + place, headers=headers, **more)
-
-    def myself(self) -> Myself:
-        """Who the credentials speak for."""
-        return self.get("/myself", Myself)
-
-    # --- reading ------------------------------------------------------------------------------------
-
-    def search(self, jql: str, size: int, token: str | None = None) -> Page[Issue]:
-        """One page of issues."""
-        more = {"fields": FIELDS, "properties": [PROPERTY]}
-        return self._ask("/search/jql", _search(jql, size, token) | more).decode(Page[Issue])
-
-    def search_ids(self, jql: str, size: int, token: str | None = None) -> Page[Id]:
-        """One page of ids only."""
-        return self._ask("/search/jql", _search(jql, size, token) | {"fields": ["id"]}).decode(Page[Id])
-
-    def _ask(self, path: str, body: dict[str, Any]) -> Response:
-        """A call whose answer to nobody in particular would look like an empty site."""
-        response = self.call("POST", path, json=body)
-        if ACCOUNT_HEADER not in response.headers:
+        response = super().call(method, self.base + place, headers=headers, **more)
+        if path in SEARCHES and ACCOUNT_HEADER not in response.headers:
             raise c.AuthFailed(
                 f"Jira answered {path} as if nobody had signed in, so the answer means nothing. "
                 "The API token has probably expired or been revoked: make a new one."
             )
         return response
 
+    myself = Endpoint("GET /myself", Myself)
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def search(self, jql: str, size: int, token: str | None = None) -> Page[Issue]:
+        """One page of issues."""
+        body = _search(jql, size, token) | {"fields": FIELDS, "properties": [PROPERTY]}
+        return self.send("POST", "/search/jql", body, Page[Issue])
+
+    def search_ids(self, jql: str, size: int, token: str | None = None) -> Page[Id]:
+        """One page of ids only."""
+        return self.send("POST", "/search/jql", _search(jql, size, token) | {"fields": ["id"]}, Page[Id])
+
     def count(self, jql: str) -> int:
         """About how many issues match."""
-        return member(self._ask("/search/approximate-count", {"jql": jql}), "count", int)
+        return self.send("POST", "/search/approximate-count", {"jql": jql}, int, "count")
 
     def bulk_fetch(self, ids: Sequence[str]) -> list[Issue]:
         """Up to 100 issues; those that can't be read are left out."""
         body = {"issueIdsOrKeys": list(ids), "fields": FIELDS, "properties": [PROPERTY]}
-        return member(self._ask("/issue/bulkfetch", body), "issues", list[Issue])
+        return self.send("POST", "/issue/bulkfetch", body, list[Issue], "issues")
 
     def issue(self, issue_id: str, expand: str = "") -> Issue:
         """One issue, freshly read; `expand` may add its changelog or its transitions."""
@@ -225,11 +224,11 @@ class JiraClient(RestClient):
     def priorities(self) -> list[Named]:
         """The site's priorities, most urgent first."""
 
-        def ask(start: int) -> _Priorities:
-            return self.get("/priority/search", _Priorities, params={"startAt": start, "maxResults": 50})
+        def ask(start: int) -> tuple[list[Named], bool]:
+            page = self.get("/priority/search", _Priorities, params={"startAt": start, "maxResults": 50})
+            return page.values, page.is_last
 
-        found = pages(ask, 0, lambda page, start: None if page.is_last or not page.values else start + len(page.values))
-        return [priority for page in found for priority in page.values]
+        return list(counted(ask))
 
     def assignable(self, project: str, query: str) -> list[User]:
         """People who may be given issues of the project, found by the start of name or address."""
@@ -272,18 +271,17 @@ class JiraClient(RestClient):
         options: dict[str, Any] = {"server": self.base, "rest_api_version": "3"}
         library = JIRA(options=options, max_retries=0, get_server_info=False, logging=False)
         library.deploymentType = "Cloud"
-        session = library._session
-        session.trust_env = False
-        session.headers["Authorization"] = self._authorization()
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, self.http.requests_adapter(allow=(400,)))
+        lend(self.http, library._session, self._authorization(), allow=(400,))
         return library
 
     # --- webhooks -----------------------------------------------------------------------------------
 
-    def webhooks(self) -> list[Webhook]:
-        """The webhooks this app registered for this account (five at most)."""
-        return self.get("/webhook", list[Webhook], "values", params={"maxResults": 100})
+    webhooks = Endpoint("GET /webhook", list[Webhook], "values", params={"maxResults": 100})
+    """Those this app registered for this account (five at most)."""
+
+    admin_webhooks = Endpoint(f"GET {_ADMIN}", list[AdminWebhook])
+    register_admin_webhook = Endpoint(f"POST {_ADMIN}", AdminWebhook)
+    delete_admin_webhook = Endpoint(f"DELETE {_ADMIN}/{{}}", Response, allow=(404,))
 
     def register_webhook(self, url: str, jql: str, events: Sequence[str]) -> int:
         """Register one and get its id. Raises Rejected with Jira's reasons."""
@@ -301,18 +299,6 @@ class JiraClient(RestClient):
     def delete_webhooks(self, ids: Sequence[int]) -> None:
         """Remove; unknown ids are no error."""
         self.call("DELETE", "/webhook", json={"webhookIds": list(ids)})
-
-    def admin_webhooks(self) -> list[AdminWebhook]:
-        """All webhooks administrators registered."""
-        return self.get(_ADMIN, list[AdminWebhook])
-
-    def register_admin_webhook(self, body: dict[str, Any]) -> AdminWebhook:
-        """Register one with a secret of ours."""
-        return self.send("POST", _ADMIN, body, AdminWebhook)
-
-    def delete_admin_webhook(self, webhook_id: str) -> None:
-        """Remove one; one already gone is no error."""
-        self.call("DELETE", f"{_ADMIN}/{webhook_id}", allow=(404,))
 
 
 def _search(jql: str, size: int, token: str | None) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from connectors import contract as c
 from connectors.credentials import EmailToken, OAuthTokens
+from connectors.sites import site_address
 
 
 class JiraConfig(c.TaskSyncConfig):
@@ -38,17 +38,7 @@ class JiraConfig(c.TaskSyncConfig):
     @field_validator("site_url")
     @classmethod
     def _is_a_site(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.path.strip("/"):
-            raise ValueError("write the site as https://name.atlassian.net, without anything behind it")
-        if parts.query or parts.fragment or (parts.scheme == "http" and not _near(parts.hostname)):
-            raise ValueError("the site must be an https address")
-        return value.rstrip("/").lower()
-
-
-def _near(host: str) -> bool:
-    """This machine or a name without a domain: a sandbox. Everything public is https only."""
-    return "." not in host or host.startswith("127.")
+        return site_address(value, "https://name.atlassian.net")
 
 
 class OAuthCredentials(OAuthTokens):

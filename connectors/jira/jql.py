@@ -7,8 +7,10 @@ of the site's timestamps. So the usual form is relative, which knows neither zon
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
+
+from connectors.times import local_minute
 
 _MINUTE = timedelta(minutes=1)
 _OLDEST = "ORDER BY updated ASC, id ASC"
@@ -39,17 +41,6 @@ def changed_since_minutes(where: str, start: datetime, vendor_now: datetime) -> 
 def changed_since_time(where: str, start: datetime, zone: ZoneInfo) -> str:
     """What changed since a moment, told as a time in the zone."""
     return f'{where} AND updated >= "{local_minute(start, zone):%Y/%m/%d %H:%M}" {_OLDEST}'
-
-
-def local_minute(start: datetime, zone: ZoneInfo) -> datetime:
-    """The latest naive local minute that is no later than `start` however it is read: an hour that a clock change
-    repeats is stepped over."""
-    while True:
-        naive = start.astimezone(zone).replace(second=0, microsecond=0, tzinfo=None)
-        readings = [naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
-        if max(readings) <= start:
-            return naive
-        start -= max(readings) - min(readings)
 
 
 def labelled(label: str) -> str:

@@ -5,12 +5,14 @@ The Structs name only the fields that are used: msgspec skips the rest of an ans
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import msgspec
 
 from connectors import contract as c
+from connectors.changelog import Entry
 from connectors.jira.config import JiraConfig
 from connectors.markup.document import Node
 from connectors.markup.markdown import to_markdown
@@ -115,6 +117,11 @@ class Change(msgspec.Struct, gc=False):
     created: str
     author: User | None = None
     items: tuple[ChangeItem, ...] = ()
+
+    def resolution_before(self, now: Named | None) -> str:
+        """The name of the resolution the issue had before it, which has one `now`; "" for none."""
+        told = (item.old_text or "" for item in self.items if item.name == "resolution")
+        return next(told, now.name if now else "")
 
 
 class Changelog(msgspec.Struct, gc=False):
@@ -229,6 +236,35 @@ class Reader:
         if priority is None:
             return c.RemoteValue(c.Priority.MEDIUM.value, None)
         return self._priorities.read(priority.id, priority.name)
+
+    def log(self, issue: Issue, version: int, statuses: Mapping[str, VendorStatus]) -> list[Entry]:
+        """An issue's changelog since a version as changes to our fields, the newest first. `statuses` are the known
+        ones by id: the changelog does not say what category a status is of."""
+        changes = issue.changelog.histories if issue.changelog else ()
+        newest = sorted(changes, key=lambda change: int(change.id), reverse=True)
+        since = [change for change in newest if epoch_ms(moment(change.created)) > version]
+        found = [self._entry(item, change, issue, statuses) for change in since for item in change.items]
+        return [entry for entry in found if entry is not None]
+
+    def _entry(
+        self, item: ChangeItem, change: Change, issue: Issue, statuses: Mapping[str, VendorStatus]
+    ) -> Entry | None:
+        """One change as one of our fields; None for any other. Titles are told as text only, and descriptions as wiki
+        text, which can't be compared with a document."""
+        name, old = item.name, item.old_text
+        if name == "summary":
+            return Entry("title", item.new_text, c.RemoteValue(old, old))
+        if name == "description":
+            return Entry(name, item.new_text, c.RemoteValue(old, "wiki"))
+        if name == "priority":
+            return Entry(name, item.new, self.priority(None if item.old is None else Named(item.old, old or "")))
+        if name == "assignee":
+            return Entry(name, item.new, c.RemoteValue(old, item.old))
+        if name != "status":
+            return None
+        unknown = VendorStatus(item.old or "", old or "", StatusCategory("undefined"))
+        resolution = change.resolution_before(issue.fields.resolution)
+        return Entry(name, item.new, self.status(statuses.get(unknown.id, unknown), resolution))
 
 
 def named(choice: str) -> dict[str, str]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from connectors.contract import CodeEvent, Connector, Measured, RawDelivery
 from connectors.kit.codepeople import CodePeople
+from connectors.kit.notifypeople import NotifyPeople
 from connectors.kit.watchpeople import WatchPeople
 
 Row = Mapping[str, Any]
@@ -44,8 +46,8 @@ class Connected:
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Where a worker is struck: at the nth `before_call`, `after_call`, `before_commit` or `after_commit`, and by what
-    (`crash`, or `pause`: then `meanwhile` happens: what people there do to items, deeds of `codepeople` in a repository
-    or of `watchpeople` to what has that slot)."""
+    (`crash`; `cut`: the answer to a call is lost; `pause`: then `meanwhile` happens, what people there do to items, or
+    deeds of `codepeople` in a repository or of `watchpeople` to what has that slot)."""
 
     where: str
     nth: int
@@ -156,6 +158,11 @@ class Bench(Protocol):
         """What goes on there, where it is watched."""
         ...
 
+    @property
+    def channels(self) -> NotifyPeople:
+        """The same people, where they read what they are told."""
+        ...
+
     # --- worlds and time ---
 
     def begin(self, *, bound: bool = True, oauth: bool = False) -> None:
@@ -171,6 +178,10 @@ class Bench(Protocol):
         time in every world, whatever was worked before."""
         ...
 
+    def now(self) -> datetime:
+        """What time it is here."""
+        ...
+
     def ways_in(self) -> tuple[bool, ...]:
         """Values of `oauth` there are: consent is one where the manifest has OAuth facts."""
         ...
@@ -178,16 +189,43 @@ class Bench(Protocol):
     # --- whatever the connector is about ---
 
     def subjects(self) -> tuple[str, ...]:
-        """What the connector reads: of `task_source`, `code_source`, `alert_source`, `measure_source` those it has."""
+        """What the connector is about: of `task_source`, `code_source`, `alert_source`, `measure_source` and `notifier`
+        those it has."""
         ...
 
     def stir(self, subject: str, text: str) -> None:
         """Something happens there of which a webhook tells: an item has this title, a change is opened, something is
-        wrong, or was measured."""
+        wrong, or was measured, or a button of a message is pressed."""
         ...
 
     def kept(self) -> object:
         """All that was ever synced: what must not go when the integration does."""
+        ...
+
+    # --- notifications ---
+
+    def route(self, channel: str, *events: str, digest_minutes: int = 0) -> str:
+        """Whatever happens (of these names of events) is to be told in a channel; the route's id."""
+        ...
+
+    def test_route(self, route_id: str) -> None:
+        """Say a test there at once."""
+        ...
+
+    def happen(self, type_: str, subject_id: str, **data: Any) -> None:
+        """An event of the platform's stream."""
+        ...
+
+    def routes(self) -> list[Row]:
+        """The routes there are."""
+        ...
+
+    def speak(self, *moments: Moment) -> bool:
+        """The messages lane; whether any of the moments came."""
+        ...
+
+    def notifications(self) -> list[Row]:
+        """What was to be said, in that order; `body` as a mapping."""
         ...
 
     # --- people here ---

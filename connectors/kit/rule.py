@@ -103,6 +103,10 @@ CODE = frozenset({"code_source"})
 CODE_HEARD = frozenset({"code_source", "webhooks"})
 """What most rules about code are about."""
 
+NOTIFIER = frozenset({"notifier"})
+NOTIFIER_HEARD = frozenset({"notifier", "webhooks"})
+"""What rules about notifications are about."""
+
 ALERTS = frozenset({"alert_source"})
 MEASURES = frozenset({"measure_source"})
 WATCHES = ALERTS | MEASURES

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from connectors import contract as c
-from connectors.graphql import GraphQL, Page, Problem, documents, problems
+from connectors.graphql import GraphQL, Operation, Page, Problem, documents, problems
 from connectors.limits import says_limited
 from connectors.linear.config import ApiKeyCredentials, OAuthCredentials
 from connectors.linear.mapping import INPUTS, Issue, Team, User
@@ -103,71 +103,55 @@ def limited(response: Response) -> bool:
     return says_limited(response) or "RATELIMITED" in codes
 
 
-class LinearClient:
+class LinearClient(GraphQL):
     """Speaks for one credential. Raises the contract's errors."""
 
     def __init__(self, context: c.Context) -> None:
         credentials: OAuthCredentials | ApiKeyCredentials = context.credentials
         context.http.limited = limited
         url = context.endpoints["api"].rstrip("/") + "/graphql"
-        graphql = GraphQL(context.http, url, DOCUMENTS, lambda: {"Authorization": credentials.authorization()}, told)
-        self._run, self._pages, self._rows = graphql.run, graphql.pages, graphql.rows
+        super().__init__(context.http, url, DOCUMENTS, lambda: {"Authorization": credentials.authorization()}, told)
 
-    def viewer(self) -> Viewer:
-        """Who we are."""
-        return self._run("Viewer", Viewer)
+    viewer = Operation("Viewer", Viewer)
 
-    def issues(self, filter_: dict[str, Any], first: int, after: str | None = None) -> Page[Issue]:
-        """A page of issues, the last changed first; those in the archive and the trash, too."""
-        return self._run("Changed", dict[str, Page[Issue]], first=first, after=after, filter=filter_)["issues"]
+    issues = Operation("Changed", Page[Issue], "issues")
+    """A page, the last changed first; those in the archive and the trash, too."""
+
+    issue = Operation("Issue", Issue, "issue")
+    issue_with_states = Operation("IssueWithStates", Issue, "issue")
+    people = Operation("People", list[User], "users.nodes")
+    create = Operation("Create", Issue, "issueCreate.issue")
+
+    create_webhook = Operation("CreateWebhook", Named, "webhookCreate.webhook")
+    update_webhook = Operation("UpdateWebhook", dict[str, Any])
 
     def ids(self, filter_: dict[str, Any]) -> Iterator[Page[Named]]:
         """The ids of all issues, the youngest first."""
-        return self._pages("Ids", Named, PAGE, filter=filter_)
-
-    def issue(self, issue_id: str, states: bool = False) -> Issue:
-        """One issue; with the states of its team."""
-        return self._run("IssueWithStates" if states else "Issue", Issue, "issue", id=issue_id)
+        return self.pages("Ids", Named, PAGE, filter=filter_)
 
     def teams(self, keys: Sequence[str]) -> Iterator[Team]:
         """The teams with these keys that can be seen, with their states."""
-        return self._rows("Teams", Team, TEAM_PAGE, filter={"key": {"in": list(keys)}})
-
-    def people(self, email: str) -> list[User]:
-        """Who has this address, in any case."""
-        return self._run("People", list[User], "users.nodes", filter={"email": {"eqIgnoreCase": email}})
-
-    def create(self, fields: dict[str, Any]) -> Issue:
-        """Make an issue."""
-        return self._run("Create", Issue, "issueCreate.issue", input=fields)
+        return self.rows("Teams", Team, TEAM_PAGE, filter={"key": {"in": list(keys)}})
 
     def update(self, issue_id: str, fields: dict[str, Any]) -> tuple[Issue, Issue]:
         """Change an issue: what it was just before, and what it is now. A Linear that refuses the update of nothing
         which tells us that is asked before."""
         try:
-            done = self._run("Update", _Updated, id=issue_id, input=fields)
+            done = self.run("Update", _Updated, id=issue_id, input=fields)
             return (done.before or done.after).issue, done.after.issue
         except c.Rejected as error:
             if error.field is not None:
                 raise
-        before = self.issue(issue_id)
+        before = self.issue(id=issue_id)
         if before.trashed:
             raise c.NotFound(f"{before.identifier} is in Linear's trash.")
-        return before, self._run("UpdateOnly", Issue, "after.issue", id=issue_id, input=fields)
+        return before, self.run("UpdateOnly", Issue, "after.issue", id=issue_id, input=fields)
 
-    def webhooks(self) -> list[Webhook]:
+    def webhooks(self) -> Iterator[Webhook]:
         """The workspace's webhooks. Raises Forbidden for who is no administrator."""
-        return list(self._rows("Webhooks", Webhook, PAGE))
-
-    def create_webhook(self, fields: dict[str, Any]) -> str:
-        """Register a webhook; its id."""
-        return self._run("CreateWebhook", Named, "webhookCreate.webhook", input=fields).id
-
-    def update_webhook(self, hook_id: str, fields: dict[str, Any]) -> None:
-        """Change a webhook."""
-        self._run("UpdateWebhook", dict[str, Any], id=hook_id, input=fields)
+        return self.rows("Webhooks", Webhook, PAGE)
 
     def delete_webhook(self, hook_id: str) -> None:
         """Remove a webhook; one already gone is fine."""
         with suppress(c.NotFound):
-            self._run("DeleteWebhook", dict[str, Any], id=hook_id)
+            self.run("DeleteWebhook", dict[str, Any], id=hook_id)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from pydantic import SecretStr
 
+from connectors import chosen_id
 from connectors import contract as c
-from connectors.chosen_id import GENERATIONS, id_of
 from connectors.hooks import advising, no_handshake
 from connectors.linear import webhook
 from connectors.linear.client import LinearClient
@@ -63,7 +63,7 @@ class LinearConnector:
         return self._mine | {"updatedAt": {"gte": iso_ms(since - timedelta(minutes=self._config.overlap_minutes))}}
 
     def _ask(self, search: dict[str, Any], token: str | None) -> Listed:
-        page = self._client.issues(search, self._config.page_size, token)
+        page = self._client.issues(filter=search, first=self._config.page_size, after=token)
         latest = max((moment(issue.updated_at) for issue in page.nodes), default=None)
         tasks = [self._reader.task(issue) for issue in reversed(page.nodes) if not issue.trashed]
         return Listed(tasks, latest, page.page_info.end_cursor if page.page_info.has_next_page else None)
@@ -71,13 +71,13 @@ class LinearConnector:
     def fetch_tasks(self, ids: Sequence[str]) -> Mapping[str, c.RemoteTask | c.Gone]:
         """The issues now. One in the trash is proven to be deleted; one that Linear knows nothing of is, too, as long
         as every mapped team can be seen."""
-        listed = self._client.issues({"id": {"in": list(ids)}}, first=len(ids)).nodes
+        listed = self._client.issues(filter={"id": {"in": list(ids)}}, first=len(ids), after=None).nodes
         seen = cache(lambda: {team.key for team in self._client.teams(self._keys)})
         sight = Sight("team", lambda key: key in seen(), self._keys)
         return fetched(ids, self._one, sight.gone, map(self._state, listed))
 
     def _one(self, issue_id: str) -> c.RemoteTask | c.Gone:
-        return self._state(self._client.issue(issue_id))
+        return self._state(self._client.issue(id=issue_id))
 
     def _state(self, issue: Issue) -> c.RemoteTask | c.Gone:
         return c.Gone(issue.id, c.GoneReason.DELETED, IN_TRASH) if issue.trashed else self._reader.task(issue)
@@ -90,47 +90,34 @@ class LinearConnector:
     # --- TaskSink -----------------------------------------------------------------------------------
 
     def create_task(self, draft: c.TaskDraft, create_key: str) -> c.TaskWritten:
-        """One issue, whose id is the key. That it is there already only shows when it is made again: then it is left to
-        be found. One that somebody put into the trash keeps its id, and the next generation is made."""
+        """One issue, whose id is the key."""
         team = next(self._client.teams([draft.container]), None)
         if team is None:
             raise c.Rejected(f"There is no team {draft.container} in Linear, or the account can't see it.")
         write = self._reader.edit(drafted(draft, "status"), team, {})
-        for generation in range(GENERATIONS):
-            issue_id = id_of(create_key, generation)
-            try:
-                write.body |= {"id": issue_id, "teamId": team.id}
-                return write.done(self._reader.task(created(self._client.create, write, {})))
-            except c.Rejected as refusal:
-                held = self._held(issue_id)
-                if held is None:
-                    raise
-                if not held.trashed:
-                    raise c.Transient(f"{held.identifier} was created before: {refusal.text}") from None
-        raise c.Rejected(f"{GENERATIONS} issues of this task are in Linear's trash; empty it, or make a new task.")
 
-    def _held(self, issue_id: str) -> Issue | None:
-        try:
-            return self._client.issue(issue_id)
-        except c.NotFound:
-            return None
+        def make(issue_id: str) -> Issue:
+            write.body |= {"id": issue_id, "teamId": team.id}
+            return created(lambda body: self._client.create(input=body), write, {})
+
+        return write.done(self._reader.task(chosen_id.create("Linear", create_key, make, self._read)))
+
+    def _read(self, issue_id: str) -> Issue:
+        return self._client.issue(id=issue_id)
 
     def find_created(self, create_key: str) -> Sequence[c.RemoteTask]:
         """The issue whose id is the key."""
-        for generation in range(GENERATIONS):
-            issue = self._held(id_of(create_key, generation))
-            if issue is None or not issue.trashed:
-                return [self._reader.task(issue)] if issue else []
-        return []
+        issue = chosen_id.find(create_key, self._read)
+        return [self._reader.task(issue)] if issue else []
 
     def update_task(self, external_id: str, changes: c.TaskChanges, expected: c.Expected) -> c.TaskWritten:
         """One mutation, which tells what it replaced; before a change of status a look at the team's states."""
-        team = self._client.issue(external_id, states=True).team if "status" in changes else None
+        team = self._client.issue_with_states(id=external_id).team if "status" in changes else None
         write = self._reader.edit(changes, team, expected.there)
         if write.body:
             before, after = self._client.update(external_id, write.body)
         else:
-            before = after = self._client.issue(external_id)
+            before = after = self._client.issue(id=external_id)
         if after.trashed:
             raise c.NotFound(IN_TRASH)
         return write.done(self._reader.task(after), replaced(self._reader.task(before), write.sent, expected))
@@ -139,7 +126,8 @@ class LinearConnector:
 
     def find_user(self, email: str, container: str) -> c.RemoteUser | None:
         """The one active person with this address who can be given issues."""
-        people = [user for user in self._client.people(email) if user.active and user.is_assignable]
+        found = self._client.people(filter={"email": {"eqIgnoreCase": email}})
+        people = [user for user in found if user.active and user.is_assignable]
         return with_email((user.remote for user in people), email)
 
     def vocabularies(self) -> Iterator[c.Vocabulary]:
@@ -168,8 +156,8 @@ class LinearConnector:
         for team in self._client.teams(self._keys):
             ours = next((hook.id for hook in known if hook.team and hook.team.id == team.id), None)
             if ours:
-                self._client.update_webhook(ours, fields)
-            ids.append(ours or self._client.create_webhook(fields | {"teamId": team.id}))
+                self._client.update_webhook(id=ours, input=fields)
+            ids.append(ours or self._client.create_webhook(input=fields | {"teamId": team.id}).id)
         for hook in known:
             if hook.id not in ids:
                 self._client.delete_webhook(hook.id)

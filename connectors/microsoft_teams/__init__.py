@@ -1,1 +1,5 @@
-"""Microsoft Teams: so far only its webhook scheme."""
+"""Microsoft Teams: see README.md for what this connector does."""
+
+from connectors.microsoft_teams.connector import TeamsConnector
+
+__all__ = ["TeamsConnector"]

@@ -1,7 +1,8 @@
 """A notification in Block Kit. Pure.
 
 Limits (characters and numbers of things) are those of Slack's own models; what is longer is shortened and ends with an
-ellipsis. All that is not ours is escaped: a title could else call a channel, or be a link to somewhere.
+ellipsis. All that is not ours is `plain_text`, in which Slack sees neither marks nor calls nor links: escaped mrkdwn
+would still make `*x*` bold, a quote of `> x`, and a call of `@here`.
 """
 
 from __future__ import annotations
@@ -44,25 +45,33 @@ def _headline(notification: Notification) -> str:
 
 def _blocks(notification: Notification, head: str, mention: bool) -> Iterator[JsonObject]:
     yield {"type": "header", "text": _plain(head, TITLE)}
-    text = "\n".join(filter(None, [MENTION if mention else "", escaped(notification.text)]))
-    if text:
-        yield _section(text)
+    if mention:
+        yield _section(MENTION)
+    if notification.text:
+        yield {"type": "section", "text": _plain(notification.text, TEXT)}
     for start in range(0, len(notification.facts), FIELDS):
         yield {"type": "section", "fields": [_field(line) for line in notification.facts[start : start + FIELDS]]}
     if notification.link is not None:
-        yield _section(f"<{notification.link.url}|{escaped(notification.link.text)}>")
+        yield _section(f"<{_address(notification.link.url)}|{escaped(shortened(notification.link.text, LABEL))}>")
     yield from _actions(notification.buttons)
     at = int(notification.at.timestamp())
     when = f"<!date^{at}^{{date_short_pretty}} {{time}}|{notification.at:%Y-%m-%d %H:%M} UTC>"
     yield {"type": "context", "elements": [{"type": "mrkdwn", "text": f"{when} · {notification.id}"}]}
 
 
-def _section(text: str) -> JsonObject:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": shortened(text, TEXT)}}
+def _section(marked_up: str) -> JsonObject:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": marked_up, "verbatim": True}}
 
 
 def _field(line: Line) -> JsonObject:
-    return {"type": "mrkdwn", "text": shortened(f"*{escaped(line.name)}*\n{escaped(line.value) or '—'}", FIELD)}
+    return _plain(f"{line.name}\n{line.value or '—'}", FIELD)
+
+
+def _address(url: str) -> str:
+    """An address as it stands between < and |: with what ends it there, it would end early and the rest be marks."""
+    for special, code in (("<", "%3C"), (">", "%3E"), ("|", "%7C"), (" ", "%20")):
+        url = url.replace(special, code)
+    return escaped(url)
 
 
 def _actions(buttons: Sequence[Button]) -> Iterator[JsonObject]:

@@ -27,9 +27,16 @@ CHANNELS = (("C08DELIVERY", "delivery"), ("C08INCIDENTS", "incidents"))
 RETRY_SECONDS = ((0.0, 1.0), (60.0, 60.0), (300.0, 300.0))
 EVENT, CLICK = "event", "click"
 
-LONGEST_SECTION, MOST_FIELDS, MOST_BLOCKS, LONGEST_HEADER, MOST_ELEMENTS = 3000, 10, 50, 150, 25
+MOST_BLOCKS, MOST_FIELDS, MOST_BUTTONS, MOST_IN_CONTEXT = 50, 10, 25, 10
+LONGEST = {"header": 150, "section": 3000, "fields": 2000, "button": 75, "value": 2000, "action_id": 255, "url": 3000}
+"""Characters."""
+LONGEST_UPDATE = 4000
+"""Characters of the text of `chat.update`."""
 
-SAID = {401: "invalid_auth", 403: "missing_scope", 429: "ratelimited"}
+SAID = {
+    **{400: "invalid_arguments", 401: "invalid_auth", 403: "missing_scope", 404: "channel_not_found"},
+    429: "ratelimited",
+}
 """What the kit's own refusals are called here."""
 
 ACTIONS = frozenset({"press", "archive", "unarchive", "remove_app", "invite_app", "open_channel", "uninstall", "erase"})
@@ -130,7 +137,9 @@ class SlackSandbox(TrackerSandbox):
         return {"ok": True, **do(ask)}
 
     def error_reply(self, error: VendorError) -> Reply:
-        """A 200 that says what is wrong; too many calls are a 429."""
+        """A 200 that says what is wrong; too many calls are a 429, and a Slack that is down says so as anybody does."""
+        if error.status >= 500:
+            return Reply(error.status, {"ok": False, "error": "internal_error"})
         word = SAID.get(error.status, error.text)
         return Reply(429 if error.status == 429 else 200, {"ok": False, "error": word})
 
@@ -156,6 +165,8 @@ class SlackSandbox(TrackerSandbox):
     def _update(self, ask: Ask) -> Json:
         body = ask.json("channel", "ts")
         _checked(body)
+        if len(body.get("text", "")) > LONGEST_UPDATE:
+            raise VendorError(200, "msg_too_long")
         channel = self._channel(ask, body["channel"])
         said = self.workspace.change(channel, ask.user, body)
         return {"channel": channel.id, "ts": said.ts, "text": said.text, "message": said.json()}
@@ -284,7 +295,17 @@ def _checked(body: Json) -> None:
 
 
 def _fits(block: Json) -> bool:
-    text = block.get("text", {}).get("text", "")
-    longest = LONGEST_HEADER if block["type"] == "header" else LONGEST_SECTION
-    fields, elements = block.get("fields", []), block.get("elements", [])
-    return len(text) <= longest and len(fields) <= MOST_FIELDS and len(elements) <= MOST_ELEMENTS
+    kind, fields, elements = block["type"], block.get("fields", []), block.get("elements", [])
+    most = MOST_BUTTONS if kind == "actions" else MOST_IN_CONTEXT
+    if len(fields) > MOST_FIELDS or len(elements) > most:
+        return False
+    texts = [(block["text"], LONGEST.get(kind, 0))] if "text" in block else []
+    texts += [(field, LONGEST["fields"]) for field in fields]
+    texts += [(button["text"], LONGEST["button"]) for button in elements if button["type"] == "button"]
+    if not all(0 < len(text["text"]) <= longest for text, longest in texts):
+        return False
+    headed = kind != "header" or block["text"]["type"] == "plain_text"
+    return headed and all(len(one.get(name, "")) <= LONGEST[name] for one in elements for name in _OF_A_BUTTON)
+
+
+_OF_A_BUTTON = ("value", "action_id", "url")

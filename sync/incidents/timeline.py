@@ -47,6 +47,10 @@ class Effect(StrEnum):
     NOTED = "noted"
 
 
+MOST_FLAPS = 500
+"""What has begun again so often has a history that nobody reads, and that is read whole for every new line: almost two
+days of a monitor that flaps every five minutes. What begins then is another incident."""
+
 BEGINNINGS = (Effect.OPENED, Effect.RECORDED)
 
 
@@ -196,7 +200,8 @@ def _wrong(story: Story | None, line: Line) -> Effect:
         return Effect.NOTED  # it still is as it was when somebody said that it is resolved
     if known and repeated and story.flaps_at(line.at):
         return Effect.NOTED  # a straggler: it was said before the end, and bears a later time
-    return Effect.REOPENED if story.flaps_at(line.at) else Effect.OPENED
+    again = story.flaps_at(line.at) and story.flaps < MOST_FLAPS
+    return Effect.REOPENED if again else Effect.OPENED
 
 
 def _apply(story: Story, line: Line, effect: Effect) -> None:

@@ -4,13 +4,15 @@
 the call, so that whoever finds it after a crash knows that it may have been said. *Say*: no transaction is open.
 *Settle* (a transaction): what came of it, if the lane is still ours.
 
-A channel's messages wait for the first of them, and for nothing else: a channel that is limited, or whose first message
-has to be tried again, holds up no other. An account that is limited holds up all of them.
+A channel's messages wait for the first of them, and for nothing else: a channel that is limited, whose first message
+has to be tried again, or whose answer is long in coming, holds up no other. An account that is limited holds up all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -38,8 +40,12 @@ log = structlog.get_logger()
 TURN = timedelta(seconds=20)
 """How long one call of `send_due` goes on: then others who wait for a worker have their turn."""
 
-MOST_ROUNDS = 1000
-"""Also of a turn: a clock that stands still must not make it endless."""
+MOST_SAID = 10_000
+"""Messages; also of a turn: a clock that stands still must not make it endless."""
+
+AT_ONCE = 4
+"""Channels that are spoken to at once: an answer that is long in coming holds up its own channel, and three others go
+on. More would ask for more database connections than a process of twelve lanes has."""
 
 NO_SESSION = timedelta(seconds=30)
 """How long the lane waits when not even a session could be opened: as long as a failed renewal is left alone."""
@@ -111,13 +117,7 @@ def _turn(rt: Runtime, lease: Lease, session: Session) -> bool:
     if not isinstance(session.connector, Notifier) or "notifier" in session.config.without():
         _say_nothing(rt, lease, session.integration.id)
         return False
-    sender, end = _Sender(rt, lease, session), rt.clock() + TURN
-    due = sender.due()
-    for _ in range(MOST_ROUNDS):
-        due = [channel for channel in due if sender.say_next(channel)]
-        if not due or rt.clock() >= end:
-            break
-    return bool(due)
+    return _Turn(_Sender(rt, lease, session)).run()
 
 
 def _say_nothing(rt: Runtime, lease: Lease, integration_id: str) -> None:
@@ -126,6 +126,42 @@ def _say_nothing(rt: Runtime, lease: Lease, integration_id: str) -> None:
         lease.guard(db)
         text = f"{integration_id} is not configured to say anything any more."
         outbox.drop_all(db, "no_notifier", text, rt.clock(), NotificationMessage.integration_id == integration_id)
+
+
+@dataclass
+class _Turn:
+    """A turn of all channels, in which each has its turn: what has said something goes to the end of the row."""
+
+    sender: _Sender
+    waiting: deque[str] = field(default_factory=deque)
+    left: int = MOST_SAID
+
+    def run(self) -> bool:
+        """Whether there may be more to say. Raises _Stop, AuthFailed, LeaseLost."""
+        rt = self.sender.rt
+        self.waiting.extend(self.sender.due())
+        end = rt.clock() + TURN
+        hands = min(len(self.waiting), AT_ONCE if rt.threads else 1)
+        if hands < 2:
+            self._work(end)
+        else:
+            with ThreadPoolExecutor(hands, thread_name_prefix="message") as pool:
+                # All of them are waited for; what one of them raised is raised then.
+                for working in [pool.submit(self._work, end) for _ in range(hands)]:
+                    working.result()
+        return bool(self.waiting)
+
+    def _work(self, end: datetime) -> None:
+        """One hand: a message of the channel that has waited longest, and so on. What ends one hand ends the others,
+        too, when they come to it."""
+        while self.left > 0 and self.sender.rt.clock() < end:
+            try:
+                channel = self.waiting.popleft()
+            except IndexError:
+                return  # the other hands have the rest
+            self.left -= 1
+            if self.sender.say_next(channel):
+                self.waiting.append(channel)
 
 
 @dataclass

@@ -288,6 +288,8 @@ GATE = {
 
 def _quality(event: Happened) -> Draft:
     what, branch = event.said("name") or event.subject.name or event.subject_id, event.said("branch")
+    # The event is the integration's, which may look after many projects that each have a branch of this name.
+    project = event.said("subject")
     usual = Severity.LOW if event.type == "quality.analysis_failed" else Severity.MEDIUM
     return Draft(
         kind=NotificationKind.OTHER,
@@ -297,7 +299,7 @@ def _quality(event: Happened) -> Draft:
         facts=(Line("Branch", branch), *_conditions(event)),
         url=event.said("url", TEXT),
         over=event.type == "quality.gate_passed",
-        thread_key=f"quality:{event.subject_id}:{branch}",
+        thread_key=f"quality:{event.subject_id}:{project}:{branch}",
     )
 
 

@@ -22,17 +22,26 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["connectors", *arguments])
 
 
-def test_each_rule_is_a_line_and_the_tier_is_said() -> None:
-    result = run("check", "slack")
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A connector's project without a fake vendor."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    package(tmp_path, "acme_shown", CLASS.format(name="Acme"))
+    (tmp_path / "pyproject.toml").write_text(PROJECT.format(package="acme_shown"))
+    return str(tmp_path)
+
+
+def test_each_rule_is_a_line_and_the_tier_is_said(alone: str) -> None:
+    result = run("check", alone)
     assert result.exit_code == 1
     assert all(rule.id in result.stdout for rule in RULES)
-    assert "slack: not even bronze" in result.stderr
+    assert "acme: not even bronze" in result.stderr
     assert "not checked (there is no fake vendor" in result.stdout
 
 
-def test_scripts_get_json() -> None:
-    report = json.loads(run("check", "slack", "--json").stdout)
-    assert (report["connector"], report["tier"]) == ("slack", None)
+def test_scripts_get_json(alone: str) -> None:
+    report = json.loads(run("check", alone, "--json").stdout)
+    assert (report["connector"], report["tier"]) == ("acme", None)
     assert {rule["rule"] for rule in report["rules"]} == {rule.id for rule in RULES}
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.bytime import Answer, Window, cursor_at, oldest_first, since
+from connectors.bytime import Answer, Window, changed, cursor_at, oldest_first, since
+from connectors.contract import TaskPage
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,23 @@ def test_a_thousand_cost_about_a_call_a_page_where_there_is_an_order(order, call
     vendor = Vendor(list(range(1, 1001)), 100, order)
     list(oldest_first(vendor.ask, 0))
     assert vendor.asked <= calls
+
+
+def test_a_run_looks_back_before_the_last_change_the_one_before_has_seen():
+    vendor, asked = Vendor([1000, 5000, 9000], 10, sorted_when_reversed), []
+
+    def ask(window: Window) -> Answer[Thing]:
+        asked.append(window.after)
+        return vendor.ask(window)
+
+    def run(cursor: dict[str, object] | None, *containers: str) -> TaskPage:
+        return list(changed(cursor, containers, ask, lambda thing: thing.name, timedelta(seconds=2)))[-1]
+
+    first = run(None, "a")
+    assert (len(first.tasks), first.cursor) == (3, {"since": 9000, "containers": ["a"]})
+    assert len(run(first.cursor, "a").tasks) == 1
+    assert len(run(first.cursor, "a", "b").tasks) == 3
+    assert asked == [0, 7000, 0]
 
 
 def test_a_cursor_knows_what_it_was_made_for():

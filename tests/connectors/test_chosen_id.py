@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.chosen_id import GENERATIONS, PREFIX, id_of, key_of
+from connectors.chosen_id import GENERATIONS, PREFIX, create, find, id_of, key_of
+from connectors.contract import NotFound, Rejected, Transient
 from core.tasks import create_key
 
 OWN = st.text("0123456789abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=19)
@@ -49,3 +51,60 @@ def test_other_peoples_ids_are_no_markers():
 def test_what_is_no_marker_or_does_not_fit_is_told(key):
     with pytest.raises(ValueError, match="can't be made an id"):
         id_of(key)
+
+
+KEY = PREFIX + "26-018841"
+
+
+@dataclass
+class Thing:
+    id: str
+    identifier: str = "K-1"
+    trashed: bool | None = None
+
+
+class Shelf:
+    """Things by the ids their makers chose; it takes no id twice."""
+
+    def __init__(self, *things: Thing, closed: bool = False) -> None:
+        self.things, self.closed = {thing.id: thing for thing in things}, closed
+
+    def make(self, id_: str) -> Thing:
+        if self.closed or id_ in self.things:
+            raise Rejected("no")
+        return self.things.setdefault(id_, Thing(id_))
+
+    def read(self, id_: str) -> Thing:
+        if id_ not in self.things:
+            raise NotFound(id_)
+        return self.things[id_]
+
+
+def test_a_thing_is_made_once_and_found_by_its_key():
+    shelf = Shelf()
+    assert find(KEY, shelf.read) is None
+    made = create("Plank", KEY, shelf.make, shelf.read)
+    assert made.id == id_of(KEY)
+    assert find(KEY, shelf.read) is made
+    with pytest.raises(Transient, match="K-1 was created before"):
+        create("Plank", KEY, shelf.make, shelf.read)
+
+
+def test_a_thing_in_the_trash_keeps_its_id_and_the_next_generation_is_made():
+    shelf = Shelf(Thing(id_of(KEY), trashed=True))
+    assert find(KEY, shelf.read) is None
+    made = create("Plank", KEY, shelf.make, shelf.read)
+    assert made.id == id_of(KEY, 1)
+    assert find(KEY, shelf.read) is made
+
+
+def test_generations_end():
+    shelf = Shelf(*(Thing(id_of(KEY, generation), trashed=True) for generation in range(GENERATIONS)))
+    with pytest.raises(Rejected, match="Plank's trash"):
+        create("Plank", KEY, shelf.make, shelf.read)
+    assert find(KEY, shelf.read) is None
+
+
+def test_what_is_refused_for_another_reason_stays_refused():
+    with pytest.raises(Rejected, match="no"):
+        create("Plank", KEY, Shelf(closed=True).make, Shelf().read)

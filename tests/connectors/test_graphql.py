@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from connectors.contract import BadPayload, ConnectorError, Forbidden, Rejected, Transient
-from connectors.graphql import GraphQL, Problem, documents
+from connectors.graphql import GraphQL, Operation, Problem, documents
 from connectors.http import HttpClient, Unlimited, WireResponse
 from tests.connectors.server import NOON, Scripted
 
@@ -52,6 +53,16 @@ def test_data_comes_in_the_shape_that_was_asked_for():
 def test_a_part_of_the_data_comes_without_what_is_beside_it():
     answer = WireResponse(200, json={"data": {"set": {"ok": True, "thing": {"id": "1"}}}})
     assert graphql(answer)[0].run("Two", dict[str, str], "set.thing") == {"id": "1"}
+
+
+def test_an_operation_is_a_method_whose_keywords_are_its_variables():
+    class Client(GraphQL):
+        one = Operation("One", dict[str, str], "thing")
+
+    server = Scripted(WireResponse(200, json={"data": {"thing": {"id": "1"}}}))
+    http = HttpClient(transport=server, budget=Unlimited(), now=lambda: NOON)
+    assert Client(http, "https://api.example/graphql", documents(FILE), dict, told).one(id="1") == {"id": "1"}
+    assert msgspec.json.decode(server.requests[0].content)["variables"] == {"id": "1"}
 
 
 @pytest.mark.parametrize("data", [None, {}, {"set": None}, {"set": {"other": 1}}, {"set": {"thing": 7}}])

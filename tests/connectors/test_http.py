@@ -30,6 +30,7 @@ from connectors.contract import (
 )
 from connectors.egress import GuardedTransport
 from connectors.http import HttpClient, Response, Unlimited
+from connectors.requests_adapter import lend
 from tests.connectors.server import CUT, HANG, NOON, Scripted, answer, raw_answer, serving, zipped_answer
 
 URL = "https://vendor.test/things?token=in-the-query"
@@ -402,6 +403,12 @@ def test_the_longer_of_two_secrets_is_hidden_whole():
     assert client_of(Scripted(), secrets=["abc", "abcdef"]).redact("abcdef abc") == "*** ***"
 
 
+def test_what_a_connector_hides_later_shows_no_more_than_its_secrets():
+    client = client_of(Scripted(), secrets=["abc"])
+    client.hide("/paths/one", "two")
+    assert client.redact("abc at host/paths/one?sig=two") == "*** at host***?sig=***"
+
+
 def test_the_credential_of_the_request_is_hidden_even_when_it_is_no_configured_secret():
     client = client_of(Scripted(answer(400, b"you sent Bearer fresh-token")))
     with pytest.raises(Rejected) as raised:
@@ -525,6 +532,16 @@ def test_a_library_sees_only_the_refusals_it_is_allowed_and_ours_are_raised_for_
     assert type(raised.value) is error
     assert CANARY not in str(raised.value)
     assert len(server.seen) == 1
+
+
+def test_a_librarys_session_is_lent_the_client_and_our_header_and_nothing_of_the_machine(client_for):
+    with serving(raw_answer()) as server:
+        client, session = client_for(), requests.Session()
+        lend(client, session, "Bearer t", allow=(400,))
+        assert session.get(f"{server.url}/x").status_code == 200
+        assert session.trust_env is False
+    assert server.seen[0].headers["authorization"] == "Bearer t"
+    assert client.calls == 1
 
 
 def test_pygithub_sends_and_reads_through_the_client(client_for, github_over):

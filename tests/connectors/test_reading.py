@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Gone, GoneReason, NotFound, Rejected, RemoteTask, RemoteUser, TaskPage
-from connectors.reading import Listed, Sight, batches, changed, fetched, marker_in, pages, with_email
+from connectors.contract import Forbidden, Gone, GoneReason, NotFound, Rejected, RemoteTask, RemoteUser, TaskPage
+from connectors.reading import Listed, Sight, batches, changed, counted, fetched, marker_in, pages, with_email
 
 START = datetime(2026, 5, 4, tzinfo=UTC)
 
@@ -136,6 +136,8 @@ def test_not_found_proves_a_deletion_only_where_every_place_can_be_seen():
 
     def sees(place: str) -> bool:
         looks.append(place)
+        if place == "D":
+            raise Forbidden("no")
         return place != "B"
 
     sight = Sight("List", sees)
@@ -143,7 +145,15 @@ def test_not_found_proves_a_deletion_only_where_every_place_can_be_seen():
     hidden = Gone("2", GoneReason.UNREACHABLE, "The account can't see the List B any more.")
     assert sight.gone("2", "no 2", ["A", "B", "C"]) == hidden
     assert sight.gone("3", "no 3", ["A", "B"]).reason is GoneReason.UNREACHABLE
-    assert looks == ["A", "B"]  # each once, and none for nothing
+    assert sight.gone("4", "no 4", ["D"]).reason is GoneReason.UNREACHABLE
+    assert looks == ["A", "B", "D"]  # each once, and none for nothing
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 11])
+def test_rows_that_are_counted_come_whole_and_end(size):
+    rows = list(range(10))
+    assert list(counted(lambda start: (rows[start : start + size], start + size >= 10))) == rows
+    assert list(counted(lambda start: (rows[start : start + size], False))) == rows  # an empty page ends it, too
 
 
 def test_a_marker_is_found_among_labels_in_any_case():
@@ -161,3 +171,11 @@ def test_only_an_address_of_exactly_one_person_finds_somebody():
     assert with_email([hidden, ann, RemoteUser("4", "Ann", "ann@x.test")], "ann@x.test") is None
     assert with_email([hidden], "eve@x.test") is None
     assert with_email([hidden], "") is None
+
+
+def test_the_only_one_a_vendor_finds_by_an_address_it_hides_is_whose_it_is():
+    hidden, other = RemoteUser("1", "Ann"), RemoteUser("2", "Bob", "bob@x.test")
+    assert with_email([hidden], "ann@x.test", hidden=True) == hidden
+    assert with_email([hidden, RemoteUser("3", "Ann")], "ann@x.test", hidden=True) is None
+    assert with_email([hidden, other], "ann@x.test", hidden=True) is None
+    assert with_email([other], "ann@x.test", hidden=True) is None

@@ -10,7 +10,8 @@ import pytest
 
 from connectors.contract import BadPayload, NotFound
 from connectors.http import HttpClient, Unlimited
-from connectors.rest import RestClient
+from connectors.response import Response
+from connectors.rest import Endpoint, RestClient
 
 
 class Thing(msgspec.Struct):
@@ -19,14 +20,22 @@ class Thing(msgspec.Struct):
     id: str
 
 
-def client(answer: httpx.Response, seen: list[httpx.Request] | None = None) -> RestClient:
+class Shop(RestClient):
+    """A client whose calls are data."""
+
+    thing = Endpoint("GET /things/{}", Thing, "thing", params={"deep": "true"})
+    change = Endpoint("PUT /things/{}/parts/{}", Thing, "thing")
+    remove = Endpoint("DELETE /things/{}", Response, allow=(404,))
+
+
+def client(answer: httpx.Response, seen: list[httpx.Request] | None = None) -> Shop:
     def handle(request: httpx.Request) -> httpx.Response:
         if seen is not None:
             seen.append(request)
         return answer
 
     http = HttpClient(transport=httpx.MockTransport(handle), budget=Unlimited(), now=lambda: datetime.now(UTC))
-    return RestClient(http, "https://vendor.example/api", lambda: "Bearer t")
+    return Shop(http, "https://vendor.example/api", lambda: "Bearer t")
 
 
 def test_a_call_goes_below_the_address_with_the_header():
@@ -57,3 +66,26 @@ def test_an_answer_of_another_shape_is_a_bad_payload(answer):
 def test_an_error_is_the_contracts():
     with pytest.raises(NotFound):
         client(httpx.Response(404)).get("/", Thing)
+
+
+def test_a_call_that_is_data_is_filled_with_what_it_is_given_and_then_the_body():
+    seen: list[httpx.Request] = []
+    shop = client(httpx.Response(200, json={"thing": {"id": "1"}}), seen)
+    assert shop.thing("a/b") == Thing("1")
+    assert shop.thing("7", params={"deep": "false"}) == Thing("1")
+    assert shop.change(7, "x", {"a": 1}) == Thing("1")
+    assert [(r.method, r.url.raw_path.decode(), r.content) for r in seen] == [
+        ("GET", "/api/things/a%2Fb?deep=true", b""),
+        ("GET", "/api/things/7?deep=false", b""),
+        ("PUT", "/api/things/7/parts/x", b'{"a":1}'),
+    ]
+
+
+@pytest.mark.parametrize("said", [(), ("7",), ("7", "x", {}, {})])
+def test_a_call_that_is_data_takes_what_its_path_names_and_no_more_than_a_body(said):
+    with pytest.raises(TypeError, match="2 names"):
+        client(httpx.Response(200)).change(*said)
+
+
+def test_a_call_that_is_data_may_give_the_answer_as_it_came():
+    assert client(httpx.Response(404)).remove("7").status == 404

@@ -455,7 +455,7 @@ STATIC: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a request past the client": ("no-network-in-request", _appended("client.py", "import requests")),
     "a nap in a worker": ("no-network-in-request", _appended("client.py", "import time\n\ntime.sleep(1)")),
     "a clock of its own": ("injected-surroundings", _appended("jql.py", "NOW = datetime.now(UTC)")),
-    "an id by chance": ("injected-surroundings", _appended("writing.py", "from uuid import uuid4")),
+    "an id by chance": ("injected-surroundings", _appended("connector.py", "from uuid import uuid4")),
     "the environment": ("injected-surroundings", _appended("config.py", "import os\n\nX = os.environ['X']")),
     "an argument without a type": ("strict-typing", _appended("jql.py", "def loose(x) -> None: ...")),
     "an answer of any type": ("strict-typing", _appended("jql.py", "def loose() -> Any: ...")),

@@ -143,6 +143,11 @@ def test_pages_hold_everything_once_also_when_some_are_short_or_empty(vendor: Pl
     assert read_all(client, size=10) == everything
 
 
+def test_where_there_is_nowhere_to_put_them_no_items_are_planted(vendor: Plain) -> None:
+    vendor.tracker.containers.clear()
+    assert vendor.plant(3) == []
+
+
 def test_what_changes_while_one_pages_comes_again_and_nothing_is_left_out(vendor: Plain, client: httpx.Client) -> None:
     vendor.plant(6)
     first = client.get("/items", params={"size": 3}).json()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import httpx
@@ -169,13 +170,14 @@ def started(
     with ExitStack() as cleanup:
         stack = make(url, database_url, token, ids)
         cleanup.callback(stack.api.close)
-        for name, arguments, ready in _commands(kind, port, url):
+        folder = cleanup.enter_context(TemporaryDirectory(prefix="turnbuckle-beat-"))
+        for name, arguments, ready in _commands(kind, port, url, folder):
             process = ServiceProcess(arguments, env=os.environ | env, ready=ready, timeout=40, name=name)
             stack.processes[name] = cleanup.enter_context(process)
         yield stack
 
 
-def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str | None]]:
+def _commands(kind: str, port: int, url: str, folder: str) -> list[tuple[str, list[str], str | None]]:
     turnbuckle, celery = str(BIN / "turnbuckle"), str(BIN / "celery")
     if kind == "embedded":
         return [("up", [turnbuckle, "up", "--port", str(port)], f"{url}/readyz")]
@@ -183,7 +185,7 @@ def _commands(kind: str, port: int, url: str) -> list[tuple[str, list[str], str 
     worker = [celery, "-A", "cli.worker", "worker", "--queues", lanes, "--concurrency", "2", "--loglevel", "INFO"]
     notifier = [celery, "-A", "cli.worker", "worker", "--queues", "messages,notify", "--pool", "threads"]
     notifier += ["--concurrency", "12", "--hostname", f"notifier-{port}@%h", "--loglevel", "INFO"]
-    beat = [celery, "-A", "cli.worker", "beat", "--schedule", f"/tmp/turnbuckle-beat-{port}", "--loglevel", "INFO"]
+    beat = [celery, "-A", "cli.worker", "beat", "--schedule", f"{folder}/schedule", "--loglevel", "INFO"]
     return [
         ("web", [turnbuckle, "serve", "--port", str(port)], f"{url}/readyz"),
         ("worker", worker, r"ready\."),

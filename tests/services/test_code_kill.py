@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -26,11 +24,9 @@ from sqlalchemy import func, select
 from connectors.contract import Context
 from connectors.github import GitHubConnector
 from connectors.github.config import GitHubConfig, TokenCredentials
-from connectors.http import HttpClient, Unlimited, default_transport
-from connectors.registry import Registry
-from core import logs, workspaces
+from connectors.http import HttpClient, Unlimited
+from core import logs
 from core.clock import utc_now
-from core.db import Database
 from core.migrations import upgrade
 from core.models import (
     CodeChange,
@@ -43,15 +39,13 @@ from core.models import (
     Repository,
     SyncRun,
 )
-from core.settings import Settings
-from core.vault import Vault, new_key
 from intelligence.facts import MODELS
 from intelligence.projection import rebuild
 from sandbox.code.values import Pull, Repo
 from sandbox.vendor import API_TOKEN
-from sync import integrations
 from sync.reading import remote
 from sync.runtime import Runtime
+from tests.services import hasty
 from tests.services.github import REPOSITORY, UnlimitedGitHub, told_by
 from tests.services.process import ServiceProcess, wait_until
 
@@ -68,9 +62,6 @@ PATIENCE = 60 + PULLS / 20
 GROWTH = 30
 """MiB by which the worker that reads the end may be larger than the one that read the beginning: both hold two batches
 of pages, whatever was read before."""
-
-BIN = Path(sys.executable).parent
-LEASE_SECONDS = 1.5
 
 
 @dataclass
@@ -138,63 +129,15 @@ def following(database_url: str, broker_url: str) -> Iterator[Backfill]:
     sandbox.plant_history(PULLS)
     with ExitStack() as cleanup:
         url = cleanup.enter_context(sandbox.serve()).url
-        env = {
-            "TURNBUCKLE_DATABASE_URL": database_url,
-            "TURNBUCKLE_BROKER_URL": broker_url,
-            "TURNBUCKLE_SECRETS_KEYS": new_key("test"),
-            "TURNBUCKLE_EGRESS_ALLOW": '["127.0.0.1"]',
-            "TURNBUCKLE_VENDOR_ENDPOINTS": f'{{"github": {{"api": "{url}"}}}}',
-            "TURNBUCKLE_LEASE_SECONDS": str(LEASE_SECONDS),
-            "TURNBUCKLE_TICK_SECONDS": "0.5",
-        }
-        rt = _runtime(env)
+        env = hasty.environment(database_url, broker_url, {"github": {"api": url}})
+        rt = hasty.runtime_of(env)
         cleanup.callback(rt.db.close)
         cleanup.callback(rt.transport.close)
-        integration_id = _connected(rt)
-        worker = cleanup.enter_context(_celery(env, "worker"))
-        cleanup.enter_context(_celery(env, "beat"))
+        config = {"organization": "apex-digital", "repositories": [REPOSITORY]}
+        integration_id, _ = hasty.connected(rt, "github", config, {"token": API_TOKEN})
+        worker = cleanup.enter_context(hasty.worker(env, "push,inbox,pull,backfill,facts"))
+        cleanup.enter_context(hasty.beat(env))
         yield Backfill(rt, sandbox, worker, integration_id, [0])
-
-
-def _runtime(env: dict[str, str]) -> Runtime:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in env.items():
-            patch.setenv(name, value)
-        settings = Settings()
-    return Runtime(
-        settings=settings,
-        db=Database(settings.database_url),
-        vault=Vault.parse(settings.secrets_keys.get_secret_value()),
-        registry=Registry.load(),
-        transport=default_transport(settings.egress_allow),
-    )
-
-
-def _connected(rt: Runtime) -> str:
-    now = rt.clock()
-    with rt.db.write() as session:
-        organization = workspaces.create_organization(session, "Apex", now)
-        workspace = workspaces.create_workspace(session, organization.id, "Payments", now)
-        ann = workspaces.create_user(session, organization.id, "Ann", "ann@example.com", now)
-    return integrations.create(
-        rt,
-        workspace=workspace,
-        actor=ann.id,
-        token_id=None,
-        type="github",
-        name="GitHub",
-        config={"organization": "apex-digital", "repositories": [REPOSITORY]},
-        credentials={"token": API_TOKEN},
-    ).id
-
-
-def _celery(env: dict[str, str], role: str) -> ServiceProcess:
-    more = {
-        "worker": ["--queues", "push,inbox,pull,backfill,facts", "--concurrency", "2", "--without-mingle"],
-        "beat": ["--schedule", f"/tmp/turnbuckle-beat-{os.getpid()}"],
-    }
-    command = [str(BIN / "celery"), "-A", "tests.services.hasty_worker", role, *more[role], "--loglevel", "INFO"]
-    return ServiceProcess(command, env=env, ready=r"ready\." if role == "worker" else None, timeout=40, name=role)
 
 
 @pytest.fixture

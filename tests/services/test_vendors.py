@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from cli.demo.cast import VENDORS
 from cli.demo.tool import Tool
-from cli.demo.world import TOOLS
 from core import workspaces
 from core.clock import utc_now
 from core.db import Database
@@ -21,6 +21,7 @@ from tests.services.stack import Turnbuckle, eventually, started
 
 ANN = "ann@example.com"
 ITEMS = 5
+TOOLS: list[type[Tool]] = [vendor for vendor in VENDORS if issubclass(vendor, Tool)]
 SLOW_ANSWER = 5.0
 """Seconds the vendor takes to answer a creation it has already made: long enough to kill who waits for it."""
 
@@ -36,7 +37,7 @@ class End:
 
     def connect(self) -> None:
         """Through the public API, to the end of the first sync."""
-        connection = self.tool.connection({"service_line_id": self.line_id})
+        connection = self.tool.connection(self.line_id)
         connection["config"]["poll_seconds"] = 3600
         about = {"workspace_id": self.turnbuckle.ids["workspace"], "type": self.tool.type, "name": self.tool.label}
         self.integration_id = self.turnbuckle.send("POST", "/integrations", {**about, **connection})["id"]

@@ -102,7 +102,7 @@ def runtime_on(
             ring=lambda lane, integration_id: rings.append((lane, integration_id)),
             sleep=clock.sleep,
             worker=f"worker-{len(databases)}",
-            pages_ahead=0,
+            threads=False,
         )
         return replace(usual, **parts)
 

@@ -11,7 +11,7 @@ import pytest
 from sync import ahead
 from sync.ahead import ENOUGH, batches
 
-AHEAD = SimpleNamespace(pages_ahead=1)
+AHEAD = SimpleNamespace(threads=True)
 
 
 def together(pages, size=lambda page: 1):

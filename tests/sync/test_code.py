@@ -188,7 +188,7 @@ def test_a_backfill_yields_after_its_slice_and_is_rung_for_again(rt, forge, team
 
 
 def test_pages_are_fetched_while_others_are_written(with_forge, sqlite_url, forge):
-    rt = with_forge(sqlite_url, pages_ahead=1)
+    rt = with_forge(sqlite_url, threads=True)
     forge.repo("r1", events=95)
     following = Following(rt, forge, make_tenant(rt))
     following.follow()
@@ -209,7 +209,7 @@ def test_a_history_whose_end_takes_longer_to_find_than_a_turn_ends_all_the_same(
 
 
 def test_no_page_is_asked_for_twice_because_a_turn_was_over(with_forge, sqlite_url, forge, clock):
-    rt = with_forge(sqlite_url, pages_ahead=1)
+    rt = with_forge(sqlite_url, threads=True)
     forge.repo("r1", events=195)
     following = Following(rt, forge, make_tenant(rt))
     following.poll()

@@ -54,7 +54,7 @@ class BellCredentials(Credentials):
 
 class Bell:
     """Signs the body. What begins with `hello ` is a handshake; the header `x-bell-fault` makes the plugin fail,
-    `x-bell-exit` makes it try to end the process."""
+    `x-bell-exit` makes it try to end the process, and `x-bell-reply` is what it replies."""
 
     manifest: ClassVar[Manifest] = Manifest(
         type="bell",
@@ -79,7 +79,8 @@ class Bell:
             raise SystemExit(1)
         keys = [value for values in secrets.values() for value in values]
         hmac_hex(delivery.body, delivery.headers.get("x-bell-signature"), keys, prefix="sha256=")
-        return Verified(delivery.headers.get("x-bell-delivery"), delivery.headers.get("x-bell-event", ""))
+        reply = Reply(delivery.headers["x-bell-reply"].encode()) if "x-bell-reply" in delivery.headers else None
+        return Verified(delivery.headers.get("x-bell-delivery"), delivery.headers.get("x-bell-event", ""), reply)
 
     @staticmethod
     def handshake(delivery: RawDelivery, secrets: Secrets) -> Reply | None:

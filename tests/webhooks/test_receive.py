@@ -208,6 +208,14 @@ def test_a_reply_that_is_no_http_is_a_fault_and_not_sent(door: Door) -> None:
     assert door.count("fault", "mute") == 1
 
 
+def test_a_reply_to_a_delivery_is_said_in_place_of_the_manifests_also_when_it_comes_again(door: Door) -> None:
+    headers = signed(BODY, key="d-1") | {"x-bell-reply": "rung"}
+    answers = [door.post(BODY, headers=headers) for _ in range(2)]
+    heard = [(one.status, one.body, one.headers["content-type"]) for one in answers]
+    assert heard == [(200, b"rung", "text/plain")] * 2
+    assert stored_count(door.db) == 1
+
+
 def test_a_plugins_mistake_is_logged_with_its_traceback_and_the_vendor_is_told_to_come_back(door: Door) -> None:
     with capture_logs() as logs:
         answered = door.post(headers=signed(b"{}", x_bell_fault="1"))

@@ -71,6 +71,7 @@ class AnyCredentials(Credentials):
     signing_secret: SecretStr | None = None
     app_id: str | None = None
     bot_keys: SecretStr | None = None
+    outgoing_token: SecretStr | None = None
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,7 @@ SCHEMES = {
         wrong=b64encode(b"another").decode(),
         stale=timedelta(minutes=6),
         numbered=False,
+        credentials={"outgoing_token": BASE64_SECRET},
     ),
     "microsoft_teams bot": Scheme(
         microsoft_teams,
@@ -652,6 +654,17 @@ def test_teams_answers_a_mention_in_the_channel(sqlite_url: str, make_door: Make
     here = at_("microsoft_teams outgoing", sqlite_url, make_door)
     body, headers = here.good()
     assert json.loads(here.door.post(body, path=here.path, headers=headers).body)["type"] == "message"
+
+
+def test_teams_hears_of_a_press_at_once_what_an_invoke_is_answered(sqlite_url: str, make_door: MakeDoor) -> None:
+    here = at_("microsoft_teams bot", sqlite_url, make_door)
+    press = json.loads(here.scheme.body(NOW)) | {"type": "invoke", "name": "adaptiveCard/action"}
+    body, headers = here.good(body=json.dumps(press).encode())
+    for _ in range(2):
+        answered = here.door.post(body, path=here.path, headers=headers)
+        assert (answered.status, json.loads(answered.body)["statusCode"]) == (200, 200)
+    assert stored_count(here.door.db) == 1
+    assert only_delivery(here.door.db).event == "adaptiveCard/action"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,12 @@ from connectors.kit.rules import (
     leaving,
     manifest,
     mapping,
+    notifybudget,
+    notifyonce,
+    notifypresses,
+    notifyreach,
+    notifysays,
+    notifytrouble,
     place,
     reading,
     secrecy,
@@ -65,6 +71,12 @@ _MODULES = (
     watchtrouble,
     watchreads,
     watchbudget,
+    notifysays,
+    notifypresses,
+    notifytrouble,
+    notifyonce,
+    notifyreach,
+    notifybudget,
 )
 
 RULES: tuple[Rule, ...] = tuple(sorted((rule for module in _MODULES for rule in module.RULES), key=lambda r: r.tier))

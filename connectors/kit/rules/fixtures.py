@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from connectors.contract import (
+    AccessEnded,
     AlertHeard,
     BadPayload,
+    ButtonPressed,
     CodeHeard,
     CodeHint,
     GateHeard,
@@ -24,7 +26,7 @@ from connectors.contract import (
     Snapshot,
 )
 from connectors.kit.bench import Bench
-from connectors.kit.rule import SOURCES, WATCHES, WEBHOOKS, Finding, Rule, Tier
+from connectors.kit.rule import NOTIFIER, SOURCES, WATCHES, WEBHOOKS, Finding, Rule, Tier
 
 STRANGE_EVENT = "kit.no_such_event"
 BROKEN = (
@@ -45,14 +47,16 @@ MEANINGS = {
     "code_source": {"event", "ask"},
     "alert_source": {"firing", "over"},
     "measure_source": {"measure", "gate:passed", "gate:failed"},
+    "notifier": {"pressed", "access_ended"},
 }
-"""What a delivery about an item, code, what is wrong or what was measured can mean."""
+"""What a delivery about an item, code, what is wrong or was measured, or to who says things, can mean."""
 
 ABOUT = {
     "task_source": "an item",
     "code_source": "what happened to code",
     "alert_source": "what is wrong",
     "measure_source": "what was measured",
+    "notifier": "a button that was pressed, or access that has ended",
 }
 
 STILL = "repeated"
@@ -126,6 +130,10 @@ def _meaning(bench: Bench, delivery: RawDelivery) -> str:
             return "event"
         case CodeHint():
             return "ask"
+        case ButtonPressed():
+            return "pressed"
+        case AccessEnded():
+            return "access_ended"
         case LookAgain():
             return "look_again"
         case AlertHeard(alert):
@@ -184,6 +192,6 @@ RULES = (
         "Recorded deliveries parse or are ignored for a reason; unknown events are `unsupported`.",
         executed=every_fixture,
         needs=WEBHOOKS,
-        among=SOURCES,
+        among=SOURCES | NOTIFIER,
     ),
 )

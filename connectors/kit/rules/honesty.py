@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from connectors.contract import CAPABILITIES, capabilities
+from connectors.contract import CAPABILITIES, ConnectorError, capabilities
 from connectors.kit.bench import Bench, Moment
+from connectors.kit.notifyreading import home, notification, speaker
 from connectors.kit.rule import Finding, Rule, Tier
 
 DAYS = 40
@@ -19,7 +22,7 @@ def honest(bench: Bench) -> Iterator[Finding]:
     for name in sorted(declared, key=list(_TOUR).index):
         _TOUR[name](bench)
     for name in declared:
-        for method in sorted(set(vars(CAPABILITIES[name])) - _NOT_TOURED):
+        for method in sorted(set(vars(CAPABILITIES[name])) - _NOT_TOURED - _out_of_reach(bench, name)):
             if not method.startswith("_") and not bench.exercised().get(method):
                 yield Finding(
                     f"{method}() of the capability {name} never returned",
@@ -107,6 +110,23 @@ def _reads_measures(bench: Bench) -> None:
         pass
 
 
+def _speaks(bench: Bench) -> None:
+    notifier, said = speaker(bench), notification(1, bench.now())
+    root = notifier.send(said, home(bench))
+    with suppress(ConnectorError):  # what never returns is told of
+        notifier.update(root, replace(said, over=True))
+    with suppress(ConnectorError):
+        notifier.find_sent(said.id, home(bench), bench.now())
+
+
+def _out_of_reach(bench: Bench, capability: str) -> set[str]:
+    """Methods of a notifier that are never called, as its reach says that they can do nothing."""
+    if capability != "notifier":
+        return set()
+    reach = speaker(bench).reach()
+    return {name for name, claimed in (("update", reach.edit), ("find_sent", reach.find)) if not claimed}
+
+
 def _routes(bench: Bench) -> None:
     """See _NOT_TOURED."""
 
@@ -118,6 +138,7 @@ _TOUR = {
     "alert_source": _reads_alerts,
     "measure_source": _reads_measures,
     "task_sink": _writes,
+    "notifier": _speaks,
     "users": _finds_people,
     "webhooks": _hears,
     "webhook_subscriptions": _subscribes,

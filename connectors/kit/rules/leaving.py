@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from connectors.kit.bench import Bench
-from connectors.kit.rule import SOURCES, WEBHOOKS, Finding, Rule, Tier
+from connectors.kit.rule import NOTIFIER, SOURCES, WEBHOOKS, Finding, Rule, Tier
 
 GONE = (404, 410)
 
@@ -24,7 +24,7 @@ def _leaves(bench: Bench, subject: str) -> Iterator[Finding]:
     kept = bench.kept()
     bench.disconnect()
     bench.stir(subject, "Nobody listens")
-    if bench.arriving():
+    if bench.arriving() and "webhook_subscriptions" in bench.integration()["capabilities"]:
         yield Finding("the vendor still sends webhooks", "Delete what `subscribe` registered in `unsubscribe`.")
     for answer in bench.knock(late):
         if answer.status not in GONE or answer.stored:
@@ -46,6 +46,6 @@ RULES = (
         "The vendor's hook is deleted, synced data kept, late hooks are answered 404 or 410.",
         executed=clean,
         needs=WEBHOOKS,
-        among=SOURCES,
+        among=SOURCES | NOTIFIER,
     ),
 )

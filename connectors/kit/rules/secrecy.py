@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connectors.kit.bench import Bench
-from connectors.kit.rule import SOURCES, Finding, Rule, Tier
+from connectors.kit.rule import NOTIFIER, SOURCES, Finding, Rule, Tier
 
 
 def never_seen(bench: Bench) -> Iterator[Finding]:
@@ -32,6 +32,8 @@ def _seen(bench: Bench) -> Iterator[Finding]:
 
 
 def _live(bench: Bench) -> None:
+    if "notifier" in bench.subjects():
+        bench.route("")
     _stirred(bench, "Seen")
     bench.hear()
     bench.pull()
@@ -57,6 +59,9 @@ def _live(bench: Bench) -> None:
 def _stirred(bench: Bench, text: str) -> None:
     for subject in bench.subjects():
         bench.stir(subject, text)
+    if "notifier" in bench.subjects():
+        bench.happen("incident.opened", "INC-26-000001", title=text)
+        bench.speak()
 
 
 RULES = (
@@ -65,7 +70,7 @@ RULES = (
         Tier.BRONZE,
         "No credential shows in logs, errors, rows, reprs or diagnostics.",
         executed=never_seen,
-        among=SOURCES,
+        among=SOURCES | NOTIFIER,
         essential=True,
     ),
 )

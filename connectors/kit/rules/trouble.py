@@ -73,6 +73,7 @@ class Work:
     heard     calls about what is heard of during an outage, each of which is tried once when it comes
     pause     seconds a 429 asks for at this vendor
     says_how  reasons of the engine's own whose text tells what to do
+    usual     those of PARTS that the diagnostics tell of
     """
 
     word: str
@@ -87,6 +88,7 @@ class Work:
     heard: int = 0
     pause: Callable[[Bench], int] = lambda _bench: PAUSE
     says_how: frozenset[str] = frozenset()
+    usual: tuple[str, ...] = PARTS
 
     def rate_limited(self, bench: Bench) -> Iterator[Finding]:
         """After one 429 no lane calls before its time has come; then all goes on by itself."""
@@ -207,7 +209,7 @@ class Work:
         bench.pull()
         document = bench.diagnostics()
         unheard = OF_WEBHOOKS if bench.connector.manifest.webhooks is None else frozenset[str]()
-        for part in (*PARTS, *self.parts):
+        for part in (*self.usual, *self.parts):
             if not document.get(part) and part not in unheard:
                 yield Finding(f"the diagnostics say nothing of {part}", "Leave the engine's rows as they are.")
         text = json.dumps(document, ensure_ascii=False)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from connectors.contract import BadPayload, CodeHeard, GateHeard, RawDelivery, Snapshot
+from connectors.contract import BadPayload, ButtonPressed, CodeHeard, GateHeard, RawDelivery, Snapshot
 from connectors.kit.bench import Answer, Bench
-from connectors.kit.rule import SOURCES, WEBHOOKS, Finding, Rule, Tier
+from connectors.kit.rule import NOTIFIER, SOURCES, WEBHOOKS, Finding, Rule, Tier
 
 STALE = 9 * 24 * 3600
 """Seconds after which a delivery is stale by any vendor's measure: retries end within days."""
@@ -47,7 +47,7 @@ def _verified(bench: Bench, subject: str) -> Iterator[Finding]:
     deliveries = bench.arriving()
     if not deliveries:
         yield Finding(
-            "no webhook came of an edit, or of a new change",
+            "no webhook came of an edit, of a new change, or of a button that was pressed",
             "Register the webhook in `subscribe`, for changes of items and what happens to code.",
         )
         return
@@ -137,6 +137,8 @@ def _trusts(bench: Bench, delivery: RawDelivery) -> bool:
         signals = connector.parse(delivery, bench.config())
     except BadPayload:
         return False
+    if any(isinstance(signal, ButtonPressed) for signal in signals):
+        return bench.channels.signs_bodies
     return any(isinstance(signal, Snapshot | CodeHeard | GateHeard) for signal in signals)
 
 
@@ -170,7 +172,7 @@ RULES = (
         "Only what the vendor signed is stored; forgeries get the manifest's rejection, never a 500.",
         executed=verified,
         needs=WEBHOOKS,
-        among=SOURCES,
+        among=SOURCES | NOTIFIER,
         essential=True,
     ),
 )

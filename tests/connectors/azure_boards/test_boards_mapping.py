@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.azure_boards.config import AzureBoardsConfig
-from connectors.azure_boards.mapping import TITLE_LIMIT, Reader, State, WorkItem
-from connectors.azure_boards.refusal import problem_of
+from connectors.azure_boards.mapping import NAMES, TITLE_LIMIT, Reader, State, WorkItem
+from connectors.azure_refusal import problem_of
 from connectors.contract import BadPayload, RemoteUser
 from connectors.response import Response
 from connectors.texts import one_line
@@ -211,14 +211,14 @@ def refused(**body: Any) -> Response:
     ],
 )
 def test_a_refusal_names_its_fields_in_data_or_in_words(body, fields):
-    assert problem_of(refused(**body)).fields == fields
+    assert problem_of(refused(**body), NAMES).fields == fields
 
 
 def test_a_refusal_that_is_no_json_names_none():
-    problem = problem_of(Response(400, {}, b"<html>", "https://x/"))
+    problem = problem_of(Response(400, {}, b"<html>", "https://x/"), NAMES)
     assert (problem.fields, problem.is_a_race) == (frozenset(), False)
 
 
 def test_a_failed_test_is_a_race_whatever_its_status():
-    assert problem_of(refused(message="VS403351: Test Operation for path /rev failed.")).is_a_race
-    assert problem_of(refused(message="?", typeKey="TestPatchOperationFailedException")).is_a_race
+    assert problem_of(refused(message="VS403351: Test Operation for path /rev failed."), NAMES).is_a_race
+    assert problem_of(refused(message="?", typeKey="TestPatchOperationFailedException"), NAMES).is_a_race

@@ -240,7 +240,7 @@ def test_an_interrupted_run_carries_on_where_it_was(still: Bench):
 
 
 def test_more_than_a_query_may_find_is_asked_for_in_stretches(still: Bench, monkeypatch):
-    monkeypatch.setattr("connectors.azure_boards.connector.WINDOW", 64)
+    monkeypatch.setattr("connectors.byid.SPAN", 64)
     still.sandbox.settings.wiql_limit = 20
     still.sandbox.plant(55, "Web")
     still.sandbox.plant(300, "Lab")  # ids that are not ours: stretches without any
@@ -252,7 +252,7 @@ def test_more_than_a_query_may_find_is_asked_for_in_stretches(still: Bench, monk
 
 
 def test_stretches_without_work_items_of_ours_are_passed_in_growing_steps(still: Bench, monkeypatch):
-    monkeypatch.setattr("connectors.azure_boards.connector.WINDOW", 16)
+    monkeypatch.setattr("connectors.byid.SPAN", 16)
     still.sandbox.settings.wiql_limit = 20
     still.sandbox.plant(2000, "Lab")
     still.sandbox.plant(30, "Web")
@@ -261,7 +261,7 @@ def test_stretches_without_work_items_of_ours_are_passed_in_growing_steps(still:
 
 
 def test_azure_that_finds_a_single_work_item_too_much_is_not_asked_for_ever(still: Bench, monkeypatch):
-    monkeypatch.setattr("connectors.azure_boards.connector.WINDOW", 4)
+    monkeypatch.setattr("connectors.byid.SPAN", 4)
     still.sandbox.settings.wiql_limit = -1
     with pytest.raises(BadPayload):
         everything(still.connector())

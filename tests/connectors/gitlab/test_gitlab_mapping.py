@@ -25,7 +25,8 @@ from connectors.contract import (
     RunState,
 )
 from connectors.gitlab import mapping
-from connectors.gitlab.client import (
+from connectors.gitlab.mapping import Brought, when
+from connectors.gitlab.shapes import (
     Commit,
     Deployment,
     Diff,
@@ -37,7 +38,6 @@ from connectors.gitlab.client import (
     StateEvent,
     User,
 )
-from connectors.gitlab.mapping import Brought, when
 
 ANN = {"id": 5, "username": "ann", "name": "Ann"}
 BOB = {"id": 6, "username": "bob", "name": "Bob"}

@@ -28,9 +28,10 @@ from connectors.jira.mapping import (
     VendorStatus,
     named,
 )
-from connectors.jira.workflow import best_way, next_hop
+from connectors.jira.workflow import way_of
 from connectors.texts import one_line
-from connectors.times import epoch_ms, moment
+from connectors.times import epoch_ms, local_minute, moment
+from connectors.transitions import best, next_hop
 from sync.lint import contradictions
 
 BASE = {"site_url": "https://acme.atlassian.net", "projects": [{"external": "APEX"}]}
@@ -273,7 +274,7 @@ ZONES = st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"})
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2036, 1, 1)), ZONES)
 def test_a_local_minute_is_never_after_the_moment_however_it_is_read(naive, name):
     start, zone = naive.replace(tzinfo=UTC), ZoneInfo(name)
-    local = jql.local_minute(start, zone)
+    local = local_minute(start, zone)
     readings = [local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
     assert max(readings) <= start
     assert start - min(readings) < timedelta(hours=26)
@@ -282,8 +283,8 @@ def test_a_local_minute_is_never_after_the_moment_however_it_is_read(naive, name
 def test_the_hour_a_clock_change_repeats_is_stepped_over():
     zone = ZoneInfo("America/New_York")
     first, second = datetime(2026, 11, 1, 5, 30, tzinfo=UTC), datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
-    assert jql.local_minute(first, zone) == datetime(2026, 11, 1, 0, 30)
-    assert jql.local_minute(second, zone) == datetime(2026, 11, 1, 1, 30)
+    assert local_minute(first, zone) == datetime(2026, 11, 1, 0, 30)
+    assert local_minute(second, zone) == datetime(2026, 11, 1, 1, 30)
 
 
 def test_zones_of_half_hours():
@@ -308,19 +309,19 @@ DONE = status("Done", "done")
 
 def choose(target: Status, *ways: Transition, **more: Any) -> Any:
     settings = config(**more)
-    return best_way(ways, target, Reader(settings), settings)
+    return best([way_of(way, target, Reader(settings), settings) for way in ways], target)
 
 
 def test_the_way_with_the_fewest_questions_then_the_lowest_id():
     found = choose(Status.DONE, way("21", DONE, resolution=RESOLUTIONS), way("9", DONE), way("31", DONE))
-    assert found.transition.id == "9"
+    assert found.id == "9"
     assert found.fields == {}
 
 
 def test_the_configured_status_before_another_that_means_the_same():
     review, qa = status("Review", id_="1"), status("In QA", id_="2")
-    assert choose(Status.IN_REVIEW, way("1", review), way("2", qa), status_out={"in_review": "2"}).transition.id == "2"
-    assert choose(Status.IN_REVIEW, way("1", review), status_out={"in_review": "Elsewhere"}).transition.id == "1"
+    assert choose(Status.IN_REVIEW, way("1", review), way("2", qa), status_out={"in_review": "2"}).id == "2"
+    assert choose(Status.IN_REVIEW, way("1", review), status_out={"in_review": "Elsewhere"}).id == "1"
 
 
 def test_resolutions_are_spelt_as_jira_spells_them():
@@ -342,7 +343,8 @@ def test_nothing_leads_there():
 def test_the_next_hop_goes_forward_and_not_back_to_where_we_were():
     settings = config()
     todo, doing = status("To Do", "new", "1"), status("Doing", "indeterminate", "2")
-    hop = next_hop([way("1", todo), way("2", doing)], Status.DONE, Reader(settings), settings, {"1"})
+    ways = [way_of(one, None, Reader(settings), settings) for one in (way("1", todo), way("2", doing))]
+    hop = next_hop(ways, Status.DONE, {"1"})
     assert hop is not None
-    assert hop.transition.id == "2"
-    assert next_hop([way("1", todo)], Status.DONE, Reader(settings), settings, {"1"}) is None
+    assert hop.id == "2"
+    assert next_hop(ways[:1], Status.DONE, {"1"}) is None

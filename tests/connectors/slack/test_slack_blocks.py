@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.contract import Button, Line, Severity
+from connectors.contract import Button, Line, Link, Severity
 from connectors.slack.blocks import BLOCKS, FALLBACK, FIELDS, TEXT, TITLE, escaped, message, shortened
 from tests.connectors.slack.conftest import notification
 
@@ -21,7 +21,7 @@ def test_a_notification_is_a_header_a_text_its_facts_a_link_its_buttons_and_when
         "context",
     ]
     assert made["blocks"][0]["text"] == {"type": "plain_text", "text": "🟠 Payments are slow 1", "emoji": True}
-    assert made["blocks"][2]["fields"][0] == {"type": "mrkdwn", "text": "*Service*\npayments"}
+    assert made["blocks"][2]["fields"][0] == {"type": "plain_text", "text": "Service\npayments", "emoji": True}
     assert made["blocks"][4]["elements"] == [
         {
             "type": "button",
@@ -44,11 +44,23 @@ def test_severity_is_seen_and_what_is_over_looks_good(severity: Severity) -> Non
 
 
 def test_what_people_write_calls_nobody_and_links_nowhere() -> None:
-    evil = "<!channel> <@U1> <https://evil.example|here> & more"
+    evil = "<!channel> <@U1> <https://evil.example|here> *loud* @here & more"
     made = message(notification(title=evil, text=evil, facts=[Line(evil, evil)]), mention=False)
-    told = [made["text"], made["blocks"][1]["text"]["text"], made["blocks"][2]["fields"][0]["text"]]
-    assert all("<" not in text for text in told)
+    head, text, facts = made["blocks"][:3]
+    assert {part["type"] for part in (head["text"], text["text"], *facts["fields"])} == {"plain_text"}
+    assert text["text"]["text"] == evil
+    assert "<" not in made["text"]
     assert "&lt;!channel&gt;" in made["text"]
+
+
+def test_an_address_can_not_end_its_link_early() -> None:
+    url = "https://vendor.example/?a=1&b=<!here>|x y"
+    made = message(notification(link=Link("Open > it", url)), mention=False)
+    assert made["blocks"][3]["text"] == {
+        "type": "mrkdwn",
+        "text": "<https://vendor.example/?a=1&amp;b=%3C!here%3E%7Cx%20y|Open &gt; it>",
+        "verbatim": True,
+    }
 
 
 def test_everyone_is_called_where_it_is_wanted() -> None:
@@ -73,7 +85,7 @@ def test_nothing_is_longer_or_more_than_slack_takes() -> None:
 def test_an_empty_value_is_shown_as_such() -> None:
     made = message(notification(text="", facts=[Line("Owner", "")], link=None, buttons=[]), mention=False)
     assert [block["type"] for block in made["blocks"]] == ["header", "section", "context"]
-    assert made["blocks"][1]["fields"][0]["text"] == "*Owner*\n—"
+    assert made["blocks"][1]["fields"][0]["text"] == "Owner\n—"
 
 
 def test_an_escaped_character_is_not_cut_in_two() -> None:

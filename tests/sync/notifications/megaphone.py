@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -65,6 +66,7 @@ class Megaphone:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.clock, self.reach = clock, Reach(edit=True, thread=True, find=True)
         self.posts: dict[str, Post] = {}
+        self._numbers = itertools.count(1)  # several channels are spoken to at once
         self.calls: list[tuple[str, str]] = []
         self.broken: dict[str, Exception] = {}
         self.limits: dict[str, datetime] = {}
@@ -76,7 +78,7 @@ class Megaphone:
 
     def send(self, told: Notification, channel: str, under: MessageRef | None) -> MessageRef:
         self._called("send", channel)
-        post = Post(f"m{len(self.posts) + 1}", channel, told, under.id if under else None, self.clock())
+        post = Post(f"m{next(self._numbers)}", channel, told, under.id if under else None, self.clock())
         self.posts[post.id] = post
         self.answers("send", channel)
         return MessageRef(f"there:{channel}", post.id)

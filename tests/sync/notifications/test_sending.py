@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from threading import Event, Thread
 
 import pytest
 
@@ -12,9 +15,10 @@ from sync import integrations
 from sync.failures import MAX_ATTEMPTS
 from sync.notifications.fanout import fan_out
 from sync.notifications.policy import FAULT_TRIES
-from sync.runtime import Runtime
+from sync.notifications.sending import AT_ONCE
+from sync.runtime import Lane, Runtime
 from tests.sync.conftest import ManualClock
-from tests.sync.notifications.conftest import INCIDENT, TASK, Office, connect
+from tests.sync.notifications.conftest import INCIDENT, TASK, Office, connect, office_of
 from tests.sync.notifications.megaphone import TOKEN, Megaphone
 
 LIFE = ("opened", "acknowledged", "resolved")
@@ -368,3 +372,44 @@ def test_no_credential_is_in_what_is_kept_of_a_failure(rt: Runtime, office: Offi
         integration = session.get_one(Integration, office.id)
         kept += [integration.sync_text, integration.status_text]
     assert TOKEN["token"] not in str(kept)
+
+
+def test_a_channel_whose_answer_is_long_in_coming_holds_up_no_other(
+    loud: Callable[..., Runtime], any_url: str, rings: list[tuple[Lane, str]], megaphone: Megaphone
+) -> None:
+    office = office_of(loud(any_url, threads=True), rings)
+    for channel in ("slow", "ops", "bosses"):
+        office.route("incident.*", channel=channel)
+    office.happen([("incident.opened", f"INC-26-{n:06d}", {"title": str(n)}) for n in range(5)])
+    answered, others_done = Event(), Event()
+
+    def hang(_operation: str, channel: str) -> None:
+        if channel == "slow":
+            assert answered.wait(30), "the others never came to their end"
+        elif len(megaphone.said("ops")) + len(megaphone.said("bosses")) == 10:
+            others_done.set()
+
+    megaphone.answers = hang
+    worker = Thread(target=office.tick)
+    worker.start()
+    assert others_done.wait(30)
+    assert len(megaphone.said("slow")) == 1
+    answered.set()
+    worker.join()
+    assert Counter(office.states()) == {"sent": 15}
+    for channel in ("slow", "ops", "bosses"):
+        assert megaphone.said(channel) == [str(n) for n in range(5)], "in order"
+
+
+def test_a_revoked_token_is_not_tried_in_every_channel(
+    loud: Callable[..., Runtime], any_url: str, rings: list[tuple[Lane, str]], megaphone: Megaphone
+) -> None:
+    office = office_of(loud(any_url, threads=True), rings)
+    for number in range(20):
+        office.route("incident.*", channel=f"c{number}")
+    office.incident("opened")
+    megaphone.dead_tokens = {"megaphone-token-canary"}
+    office.tick()
+    assert office.integration().status == "error"
+    # A turn is tried once more, as credentials may have been renewed meanwhile.
+    assert sum(message.attempts for message in office.messages()) <= 2 * AT_ONCE

@@ -102,6 +102,21 @@ def test_a_gate_says_which_condition_failed_and_is_over_when_it_passes() -> None
     assert (passed.over, passed.thread_key) == (True, made.thread_key)
 
 
+def test_the_main_branches_of_two_projects_are_two_threads_and_two_integrations_are_more() -> None:
+    def thread(integration: str, project: str, branch: str = "main") -> str | None:
+        data = {"subject": project, "name": "Payments", "branch": branch}
+        return said("quality.gate_failed", integration, **data).thread_key
+
+    one = thread("INT-26-000001", "apex_payments-api")
+    others = [
+        thread("INT-26-000001", "apex_payments-worker"),
+        thread("INT-26-000002", "apex_payments-api"),
+        thread("INT-26-000001", "apex_payments-api", "release/2"),
+    ]
+    assert one is not None
+    assert len({one, *others}) == 4
+
+
 def test_an_event_nobody_has_words_for_is_told_in_its_own() -> None:
     made = said("agent.run_failed", "AGT-26-000001", run_id="RUN-26-000009", reason="out of budget", nested={"a": 1})
     assert made.title == "AGT-26-000001: run failed"

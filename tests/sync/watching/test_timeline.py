@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.incidents.timeline import Effect, Line, Status, Story, What, timeline
+from sync.incidents.timeline import MOST_FLAPS, Effect, Line, Status, Story, What, timeline
 
 START = datetime(2026, 4, 15, 10, tzinfo=UTC)
 FLAP = timedelta(minutes=30)
@@ -49,6 +49,14 @@ def test_an_alert_flapping_fifty_times_makes_one_incident_with_a_history_not_fif
     [story] = timeline(lines)
     assert (story.flaps, len(story.steps), story.status) == (49, 100, Status.RESOLVED)
     assert story.opened_at == START
+
+
+def test_what_flaps_without_end_is_another_incident_after_five_hundred_times() -> None:
+    times = MOST_FLAPS + 3
+    stories = timeline(
+        [line(what, n * 4 + m, f"c{n}") for n in range(times) for what, m in (("firing", 0), ("over", 2))]
+    )
+    assert [story.flaps for story in stories] == [MOST_FLAPS, 1]
 
 
 @pytest.mark.parametrize(("gap", "incidents"), [(30, 1), (30.01, 2)])

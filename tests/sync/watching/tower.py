@@ -66,6 +66,7 @@ class Tower:
         self.clock = clock
         self.firing: dict[AlertRef, Alert] = {}
         self.ended: dict[AlertRef, datetime] = {}
+        self.ended_cycle: str | None = None
         self.pages: list[MeasurePage] = []
         self.fresh: dict[str, list[MeasurePage]] = {}
         self.dead_tokens: set[str] = set()
@@ -147,7 +148,10 @@ class _Connector:
     def fetch_alerts(self, refs: Sequence[AlertRef]) -> Mapping[AlertRef, Alert]:
         self._authorized("fetch_alerts")
         found = {ref: self.vendor.firing[ref] for ref in refs if ref in self.vendor.firing}
-        over = {ref: self.vendor.alert(AlertState.OVER, ref, at=at) for ref, at in self.vendor.ended.items()}
+        cycle = self.vendor.ended_cycle
+        over = {
+            ref: self.vendor.alert(AlertState.OVER, ref, at=at, cycle=cycle) for ref, at in self.vendor.ended.items()
+        }
         return found | {ref: over[ref] for ref in refs if ref in over and ref not in found}
 
     def measures(self, cursor: Cursor | None) -> Iterator[MeasurePage]:

@@ -1,23 +1,14 @@
-"""What Azure says when it takes a change not: which fields are wrong, told in data or only in words. Pure."""
+"""What Azure says when it does not take a change to a work item: which fields are wrong, told in data or only in words.
+Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from connectors.azure_boards.mapping import ASSIGNED_TO, DESCRIPTION, PRIORITY, REPRO_STEPS, STATE, TITLE
 from connectors.response import Response, plain_words
-
-NAMES = {
-    TITLE: "Title",
-    STATE: "State",
-    ASSIGNED_TO: "Assigned To",
-    PRIORITY: "Priority",
-    DESCRIPTION: "Description",
-    REPRO_STEPS: "Repro Steps",
-}
-"""Fields that are written -> what Azure calls them in a sentence."""
 
 _TEST_FAILED = ("TestPatchOperationFailedException", "VS403351")
 
@@ -53,8 +44,9 @@ class _Body(msgspec.Struct, rename="camel"):
     custom_properties: _Properties | None = None
 
 
-def problem_of(response: Response) -> Problem:
-    """What an error answer says, whatever its shape."""
+def problem_of(response: Response, names: Mapping[str, str]) -> Problem:
+    """What an error answer says, whatever its shape. `names`: fields that were written, by their reference names, ->
+    what Azure calls them in a sentence."""
     text = plain_words(response)
     try:
         body = msgspec.json.decode(response.content, type=_Body)
@@ -62,11 +54,11 @@ def problem_of(response: Response) -> Problem:
         body = _Body()
     told = body.custom_properties or _Properties()
     fields = {told.field, *(rule.field_reference_name for rule in told.rules or ())} - {None}
-    return Problem(text, body.type_key, frozenset(map(str, fields)) or _named(text))
+    return Problem(text, body.type_key, frozenset(map(str, fields)) or _named(text, names))
 
 
-def _named(text: str) -> frozenset[str]:
+def _named(text: str, names: Mapping[str, str]) -> frozenset[str]:
     """The fields a sentence names as Azure's do: `field State.`, `field 'Assigned To'`, or by reference name."""
     return frozenset(
-        ref for ref, name in NAMES.items() if ref in text or f"field {name}" in text or f"'{name}'" in text
+        ref for ref, name in names.items() if ref in text or f"field {name}" in text or f"'{name}'" in text
     )
