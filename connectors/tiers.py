@@ -20,12 +20,14 @@ SHIPPED: Mapping[str, str] = {
     "azure_devops": "platinum",
     "bitbucket": "platinum",
     "clickup": "gold",
+    "datadog": "platinum",
     "github": "platinum",
     "gitlab": "platinum",
     "jira": "platinum",
     "linear": "platinum",
     "microsoft_teams": "platinum",
     "slack": "platinum",
+    "sonarcloud": "platinum",
 }
 """The tiers of the built-in connectors; a test of each keeps this true."""
 

@@ -17,6 +17,7 @@ from connectors.kit.bench import Answer, Connected, Moment
 from connectors.kit.codepeople import DEEDS
 from connectors.kit.rule import Subject
 from connectors.kit.run import Trial
+from connectors.kit.watchpeople import WATCH_DEEDS
 from connectors.tiers import folder_of
 from core import tasks
 from core.errors import PlatformError
@@ -175,14 +176,18 @@ class EngineBench(Speaking):
 
     # --- workers ---
 
-    def pull(self, *moments: Moment) -> None:
+    def pull(self, *moments: Moment) -> bool:
         """The pull lane."""
-        self._world.take(Step("poll", interrupts=_interrupts(moments)))
+        return self._struck(Step("poll", interrupts=_interrupts(moments)))
 
     def push(self, *moments: Moment) -> bool:
         """The push lane."""
+        return self._struck(Step("push", interrupts=_interrupts(moments)))
+
+    def _struck(self, step: Step) -> bool:
+        """Take a step; whether any of its moments came."""
         before = self._world.disturbances
-        self._world.take(Step("push", interrupts=_interrupts(moments)))
+        self._world.take(step)
         return self._world.disturbances > before
 
     def drain(self) -> None:
@@ -198,9 +203,7 @@ class EngineBench(Speaking):
 
     def backfill(self, *moments: Moment) -> bool:
         """The backfill lane, until nothing of it is left."""
-        before = self._world.disturbances
-        self._world.take(Step("backfill", interrupts=_interrupts(moments)))
-        struck = self._world.disturbances > before
+        struck = self._struck(Step("backfill", interrupts=_interrupts(moments)))
         for _ in range(MOST_TURNS):
             if not self._world.rows("SELECT 1 FROM repository WHERE state = 'backfilling'"):
                 break
@@ -213,11 +216,11 @@ class EngineBench(Speaking):
         self._world.take(Step("tick"))
 
     def resync(self, *moments: Moment) -> None:
-        """Every item, and every repository, once more."""
+        """Every item, every repository, and all that was measured, once more."""
         now = self._stage.clock()
         with self._stage.database.write() as session:
             row = session.get_one(Integration, self._id)
-            row.cursor, row.next_pull_at = None, now
+            row.cursor, row.measure_cursor, row.next_pull_at = None, None, now
             read_anew(session, self._id, now)
         self.pull(*moments)
 
@@ -313,6 +316,8 @@ def _interrupts(moments: Iterable[Moment]) -> tuple[Interrupt, ...]:
 def _meanwhile(do: str, slot: int) -> Step:
     if do in DEEDS:
         return Step("there_code", slot, do)
+    if do in WATCH_DEEDS:
+        return Step("there_watch", slot, do)
     return Step(do, slot, "title", f"Meanwhile {slot}")
 
 

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
 
-from connectors.contract import CodeEvent, Connector
+from connectors.contract import CodeEvent, Connector, Measured, Point, Series
 from connectors.http import Unlimited
 from connectors.kit.bench import Row
 from connectors.kit.codepeople import CodePeople
 from connectors.kit.notifypeople import NotifyPeople
+from connectors.kit.watchpeople import WatchPeople
 from core.clock import iso
 from core.models import Integration, Subscription
 from simulation.codeside import code_side
 from simulation.invariants import fingerprint
+from simulation.monitorside import watch_side
 from simulation.notifierside import notifier_side
 from simulation.observed import Watched
 from simulation.stage import Stage
 from simulation.vendor import TrialVendor
-from simulation.world import World
+from simulation.world import World, moment
 from sync import subscriptions
 from sync.code import plain
 from sync.configuration import parse_config
@@ -50,6 +52,10 @@ SEEN = (
     "delivery",
     "sync_run",
     "audit_record",
+    "incident",
+    "incident_update",
+    "measure_series",
+    "quality_gate",
     "notification",
 )
 """Tables whose rows the API, support or an operator may see; sealed columns and deliveries' bodies aside."""
@@ -64,6 +70,18 @@ def integration_of(world: World) -> Integration:
 def _theirs(data: dict[str, Any]) -> dict[str, Any]:
     """Without the repository as it is known here."""
     return {name: value for name, value in data.items() if name != "repository"}
+
+
+_INCIDENTS_TIMES = ("opened_at", "acknowledged_at", "resolved_at", "last_seen_at", "watermark")
+
+
+def _timed(row: Row, names: Iterable[str]) -> Row:
+    return {**row, **{name: row[name] and moment(row[name]) for name in names}}
+
+
+def _series(row: Row) -> Series:
+    named = {name: row[name] for name in ("subject", "metric", "unit", "branch")}
+    return Series(**named, main=bool(row["main"]), dimensions=json.loads(row["dimensions"]))
 
 
 def _texts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -95,6 +113,11 @@ class Looking:
     def code(self) -> CodePeople:
         """People who write code. Raises TypeError for a side without any."""
         return code_side(self._stage.vendor)
+
+    @property
+    def watch(self) -> WatchPeople:
+        """What goes on where it is watched. Raises TypeError for a side of which nothing is."""
+        return watch_side(self._stage.vendor)
 
     @property
     def channels(self) -> NotifyPeople:
@@ -138,8 +161,9 @@ class Looking:
         return self._table("event", "type = ? OR ? = ''", type_, type_)
 
     def kept(self) -> object:
-        """The tasks, and what was heard of code, and what was said."""
-        return self.tasks(), self.code_events(), self._table("notification")
+        """The tasks, what was heard of code, what was watched, and what was said."""
+        watched = (self.incidents(), self.measured(), self.gates())
+        return self.tasks(), self.code_events(), watched, self._table("notification")
 
     def code_events(self) -> list[Row]:
         """The events that are told once for their key, without what is ours in them."""
@@ -158,6 +182,26 @@ class Looking:
         """The repositories by the vendor's ids."""
         shown = ("name", "url", "default_branch", "archived", "state", "reason_code", "reason_text")
         return {row["external_id"]: {name: row[name] for name in shown} for row in self._table("repository")}
+
+    def incidents(self) -> list[Row]:
+        """The incidents that are shown."""
+        return [_timed(row, _INCIDENTS_TIMES) for row in self._table("incident", "merged_into IS NULL")]
+
+    def incident_lines(self) -> list[Row]:
+        """What they are made of."""
+        return self._table("incident_update")
+
+    def measured(self) -> list[Measured]:
+        """The series, and their points."""
+        found: dict[int, list[Point]] = defaultdict(list)
+        for point in self._table("measure_point"):
+            found[point["series_id"]].append(Point(moment(point["at"]), point["value"]))
+        return [Measured(_series(row), found[row["id"]]) for row in self._table("measure_series")]
+
+    def gates(self) -> list[Row]:
+        """How branches stand with their gates."""
+        rows = [_timed(row, ("at", "failed_at")) for row in self._table("quality_gate")]
+        return [{**row, "conditions": json.loads(row["conditions"])} for row in rows]
 
     def deliveries(self) -> list[Row]:
         """The inbox."""

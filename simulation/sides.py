@@ -37,8 +37,8 @@ NOTIFIER_SIDES = {  # one line a vendor
 }
 
 ENTRY_POINTS = "turnbuckle.sandboxes"
-"""A plugin's name -> a `(clock, machine) -> SimulatedVendor`: a subclass of `SandboxSide`, of `CodeSide` or of
-`NotifierSide`."""
+"""A plugin's name -> a `(clock, machine) -> SimulatedVendor`: a subclass of `SandboxSide`, `CodeSide`,
+`MonitorSide`, or of `NotifierSide`."""
 
 
 class UnknownSide(LookupError):

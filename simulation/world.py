@@ -20,6 +20,7 @@ from core.models import Delivery, Integration
 from core.tasks import PRIORITIES, STATUSES, NewTask
 from simulation.codeside import code_side
 from simulation.machine import MOST_CALLS_OF_A_HISTORY, Process
+from simulation.monitorside import watch_side
 from simulation.schedule import Interrupt, Schedule, Step
 from simulation.stage import Beginning, Stage
 from sync import integrations
@@ -372,14 +373,11 @@ def _there_edit(world: World, step: Step) -> None:
     world.vendor.edit(step.slot, step.field, step.value)
 
 
-def _there_code(world: World, step: Step) -> None:
-    code_side(world.vendor).do(step.field, step.slot)
-
-
 _THERE: Mapping[str, Callable[[World, Step], Any]] = {
     "there_create": lambda world, step: world.vendor.create(str(step.value), step.slot),
     "there_edit": _there_edit,
-    "there_code": _there_code,
+    "there_code": lambda world, step: code_side(world.vendor).do(step.field, step.slot),
+    "there_watch": lambda world, step: watch_side(world.vendor).do(step.field, step.slot),
     "there_move": lambda world, step: world.vendor.move(step.slot, 1),
     "there_delete": lambda world, step: world.vendor.delete(step.slot),
     "there_restore": lambda world, _step: world.vendor.restore(),

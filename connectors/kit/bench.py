@@ -3,7 +3,7 @@
 The engine, its database and the front door are the real ones; they live on upper floors, so here are only the shapes.
 A rule begins with a world in which one integration is connected, its webhook registered where the vendor allows it.
 Of a connector with tasks one item (slot 0, in the first container) is tied to a task; of one with code the history of
-two repositories has been read.
+two repositories has been read; of one that watches, what was wrong and had been measured.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from connectors.contract import CodeEvent, Connector, RawDelivery
+from connectors.contract import CodeEvent, Connector, Measured, RawDelivery
 from connectors.kit.codepeople import CodePeople
 from connectors.kit.notifypeople import NotifyPeople
+from connectors.kit.watchpeople import WatchPeople
 
 Row = Mapping[str, Any]
 """A row of one of the platform's tables, by column."""
@@ -46,7 +47,7 @@ class Connected:
 class Moment:
     """Where a worker is struck: at the nth `before_call`, `after_call`, `before_commit` or `after_commit`, and by what
     (`crash`; `cut`: the answer to a call is lost; `pause`: then `meanwhile` happens, what people there do to items, or
-    deeds of `codepeople` in a repository)."""
+    deeds of `codepeople` in a repository or of `watchpeople` to what has that slot)."""
 
     where: str
     nth: int
@@ -153,6 +154,11 @@ class Bench(Protocol):
         ...
 
     @property
+    def watch(self) -> WatchPeople:
+        """What goes on there, where it is watched."""
+        ...
+
+    @property
     def channels(self) -> NotifyPeople:
         """The same people, where they read what they are told."""
         ...
@@ -256,8 +262,8 @@ class Bench(Protocol):
 
     # --- workers ---
 
-    def pull(self, *moments: Moment) -> None:
-        """The pull lane, when it is due."""
+    def pull(self, *moments: Moment) -> bool:
+        """The pull lane, when it is due; whether any of the moments came."""
         ...
 
     def push(self, *moments: Moment) -> bool:
@@ -281,7 +287,7 @@ class Bench(Protocol):
         ...
 
     def resync(self, *moments: Moment) -> None:
-        """Every item is pulled again, and every repository read, as by a first sync."""
+        """Every item is pulled again, every repository read, and all that was measured, as by a first sync."""
         ...
 
     def rest(self) -> list[str]:
@@ -332,6 +338,22 @@ class Bench(Protocol):
     def followed(self) -> Mapping[str, Row]:
         """The repositories known here, by the vendor's ids: `name`, and `state` (`backfilling`, `live`, `archived`,
         `gone`, `left_out`)."""
+        ...
+
+    def incidents(self) -> list[Row]:
+        """The incidents that are shown; times are datetimes."""
+        ...
+
+    def incident_lines(self) -> list[Row]:
+        """All that is known of incidents."""
+        ...
+
+    def measured(self) -> Sequence[Measured]:
+        """The series, and all of their points."""
+        ...
+
+    def gates(self) -> list[Row]:
+        """How branches stand with their gates; times are datetimes."""
         ...
 
     def config(self) -> Any:

@@ -107,6 +107,14 @@ NOTIFIER = frozenset({"notifier"})
 NOTIFIER_HEARD = frozenset({"notifier", "webhooks"})
 """What rules about notifications are about."""
 
-SOURCES = frozenset({"task_source", "code_source"})
+ALERTS = frozenset({"alert_source"})
+MEASURES = frozenset({"measure_source"})
+WATCHES = ALERTS | MEASURES
+"""What rules about what watches are about."""
+
+COUNTED = frozenset({"task_source", "code_source"})
+"""What would be there, or count, twice where one account is connected twice."""
+
+SOURCES = COUNTED | WATCHES
 WEBHOOKS = frozenset({"webhooks"})
-"""What is the same for both."""
+"""What is the same for all of them."""

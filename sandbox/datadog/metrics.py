@@ -49,6 +49,12 @@ class Metric:
         """The value of the series of this number at a time (epoch seconds)."""
         return round(self.level + self.swing * math.sin(2 * math.pi * at / self.period + number), 6)
 
+    def told(self, at: int, step: int, number: int, groups: int) -> float | None:
+        """What is told of a step, once it is settled, of the series of this number of so many."""
+        if self.holes and number == groups - 1 and (at // step) % self.holes == 0:
+            return None
+        return self.value(at, number)
+
     def units(self) -> list[Json | None] | None:
         """What it is counted in, and by."""
         if self.unit is None:
@@ -120,7 +126,6 @@ def _step(asked: int, width: float) -> int:
 
 
 def _value(metric: Metric, at: int, step: int, number: int, groups: int, now: float) -> float | None:
-    if metric.holes and number == groups - 1 and (at // step) % metric.holes == 0:
-        return None
+    told = metric.told(at, step, number, groups)
     settled = at + UNSETTLED * step <= now
-    return metric.value(at, number) if settled else round(metric.value(at, number) / 2, 6)
+    return told if settled or told is None else round(told / 2, 6)

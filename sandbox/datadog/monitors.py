@@ -37,6 +37,18 @@ class Group:
 
 
 @dataclass
+class Going:
+    """A group's going wrong, from its beginning to its end (epoch seconds; None while it lasts), and the states it came
+    to."""
+
+    monitor: int
+    group: str
+    began: int
+    states: list[str]
+    ended: int | None = None
+
+
+@dataclass
 class Monitor:
     """A monitor. `by` are the tags it is grouped by; `silenced` scope -> until when; `downtimes` as they are told."""
 

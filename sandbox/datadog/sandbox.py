@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.base import perform
 from sandbox.datadog.hookapi import DEFAULT_PAYLOAD, HookApi
 from sandbox.datadog.metrics import Metric, answer
-from sandbox.datadog.monitors import ALERT, NO_DATA, OK, TRANSITIONS, Group, Json, Monitor, filled, variables
+from sandbox.datadog.monitors import ALERT, NO_DATA, OK, TRANSITIONS, Going, Group, Json, Monitor, filled, variables
 from sandbox.errors import VendorError
 from sandbox.hooks import Hook, Sending
 from sandbox.http import NO_BODY, Reply
@@ -57,6 +57,7 @@ class DatadogSandbox(TrackerSandbox):
         super().__init__(**options)
         self.monitors: dict[int, Monitor] = {}
         self.metrics: dict[str, Metric] = {}
+        self.goings: list[Going] = []
         self._events = 0
         for monitor in _usual_monitors():
             self.monitors[monitor.id] = monitor
@@ -102,7 +103,10 @@ class DatadogSandbox(TrackerSandbox):
 
     def delete_monitor(self, monitor: int) -> None:
         """It is gone."""
-        del self.monitors[self._monitor(monitor).id]
+        found = self._monitor(monitor)
+        for going in self._going(found):
+            going.ended = self._seconds()
+        del self.monitors[found.id]
 
     def trigger(self, monitor: int, group: str = "", state: str = ALERT) -> Monitor:
         """A group comes to a state: it fires, or fires on."""
@@ -112,6 +116,9 @@ class DatadogSandbox(TrackerSandbox):
             return self.renotify(monitor, group)
         if one.status == OK:
             one.cycle = str(self.rng(f"cycle {found.id} {one.name} {now}").getrandbits(63))
+            self.goings.append(Going(found.id, one.name, now, []))
+        for going in self._going(found, one):
+            going.states.append(state)
         one.status = state
         if state == NO_DATA:
             one.last_nodata_ts = now
@@ -126,6 +133,8 @@ class DatadogSandbox(TrackerSandbox):
         one = found.group(group)
         if one.status != OK:
             one.status, one.last_resolved_ts = OK, self._seconds()
+            for going in self._going(found, one):
+                going.ended = one.last_resolved_ts
             self._changed(found, one, TRANSITIONS[OK])
         return found
 
@@ -153,6 +162,11 @@ class DatadogSandbox(TrackerSandbox):
         found.silenced.clear()
         found.downtimes.clear()
         return found
+
+    def _going(self, monitor: Monitor, group: Group | None = None) -> list[Going]:
+        """What goes wrong of a monitor, or of one group of it."""
+        mine = (one for one in self.goings if one.monitor == monitor.id and one.ended is None)
+        return [one for one in mine if group is None or one.group == group.name]
 
     def _monitor(self, number: int) -> Monitor:
         found = self.monitors.get(int(number))

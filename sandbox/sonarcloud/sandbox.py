@@ -102,8 +102,8 @@ class SonarCloudSandbox(TrackerSandbox):
     # --- what people and their pipelines do ---------------------------------------------------------
 
     def plant(self, count: int, container: str | None = None) -> list[Item]:
-        """A history of so many analyses of the first project, one a day, the last of them now."""
-        project = next(iter(self.projects.values()))
+        """A history of so many analyses of a project (the first, if none is named), one a day, the last of them now."""
+        project = next(iter(self.projects.values())) if container is None else self.project(container)
         for number in range(count):
             at = self.clock.now().replace(microsecond=0) - timedelta(days=count - 1 - number)
             self._add(project.main, Analysis("", at, measured(uncovered_lines=float(number % 300))))

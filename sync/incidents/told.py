@@ -10,7 +10,7 @@ from core.clock import iso
 from core.events import Told
 from core.models import Integration
 from sync.incidents.known import Row
-from sync.incidents.timeline import BEGINNINGS, GOING, Effect, Step, Story
+from sync.incidents.timeline import BEGINNINGS, GOING, Effect, Step, Story, What
 
 EVENTS = {
     Effect.OPENED: "incident.opened",
@@ -30,6 +30,7 @@ def news(integration: Integration, row: Row, before: Row | None, story: Story, n
     if that is not said by it. `row` is the incident as it is now, `before` as it was, None for a new one."""
     since = before["watermark"] if before else None
     fresh = [step for step in story.steps if step.line.key in new and (since is None or step.line.placed_at >= since)]
+    fresh = [step for step in fresh if step.effect is Effect.UPDATED or _moment(step) not in _known(story, new)]
     told = [step for step in _together(fresh) if step.effect in EVENTS]
     facts = [_told(integration, row, step.effect, step) for step in told]
     goes_on = before is not None and before["status"] in GOING
@@ -38,6 +39,16 @@ def news(integration: Integration, row: Row, before: Row | None, story: Story, n
     if goes_on != story.going or (before is None and not told):
         facts.append(_told(integration, row, _missing(before, story), story.steps[-1]))
     return facts
+
+
+def _known(story: Story, new: Collection[str]) -> set[tuple[What, datetime]]:
+    """What was told before, and of which time. A poll and a delivery tell one thing in two lines: whichever of them
+    stands first, it is news once."""
+    return {_moment(step) for step in story.steps if step.line.key not in new}
+
+
+def _moment(step: Step) -> tuple[What, datetime]:
+    return step.line.what, step.line.placed_at
 
 
 def _missing(before: Row | None, story: Story) -> Effect:

@@ -33,6 +33,11 @@ from connectors.kit.rules import (
     source,
     tasktrouble,
     verification,
+    watchbudget,
+    watchhearing,
+    watchreads,
+    watchtells,
+    watchtrouble,
 )
 
 _MODULES = (
@@ -61,6 +66,11 @@ _MODULES = (
     codereads,
     codeends,
     codebudget,
+    watchtells,
+    watchhearing,
+    watchtrouble,
+    watchreads,
+    watchbudget,
     notifysays,
     notifypresses,
     notifytrouble,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connectors.kit.bench import Bench
-from connectors.kit.rule import RECEIVES, SOURCES, Finding, Rule, Tier
+from connectors.kit.rule import COUNTED, RECEIVES, Finding, Rule, Tier
 
 
 def tested_before_active(bench: Bench) -> Iterator[Finding]:
@@ -80,7 +80,7 @@ RULES = (
         Tier.BRONZE,
         "The same account can't be connected twice.",
         executed=unique,
-        among=SOURCES,
+        among=COUNTED,
     ),
     Rule(
         "stable-external-id",

@@ -11,19 +11,22 @@ from typing import Any
 
 from connectors.contract import (
     AccessEnded,
+    AlertHeard,
     BadPayload,
     ButtonPressed,
     CodeHeard,
     CodeHint,
+    GateHeard,
     Hint,
     Ignored,
     LookAgain,
+    MeasureHint,
     RawDelivery,
     Signal,
     Snapshot,
 )
 from connectors.kit.bench import Bench
-from connectors.kit.rule import NOTIFIER, SOURCES, WEBHOOKS, Finding, Rule, Tier
+from connectors.kit.rule import NOTIFIER, SOURCES, WATCHES, WEBHOOKS, Finding, Rule, Tier
 
 STRANGE_EVENT = "kit.no_such_event"
 BROKEN = (
@@ -42,15 +45,22 @@ BROKEN = (
 MEANINGS = {
     "task_source": {"snapshot", "hint"},
     "code_source": {"event", "ask"},
+    "alert_source": {"firing", "over"},
+    "measure_source": {"measure", "gate:passed", "gate:failed"},
     "notifier": {"pressed", "access_ended"},
 }
-"""What a delivery about an item, about code, or to who says things, can mean."""
+"""What a delivery about an item, code, what is wrong or was measured, or to who says things, can mean."""
 
 ABOUT = {
     "task_source": "an item",
     "code_source": "what happened to code",
+    "alert_source": "what is wrong",
+    "measure_source": "what was measured",
     "notifier": "a button that was pressed, or access that has ended",
 }
+
+STILL = "repeated"
+"""What an alert of a kind nobody knows may be: that it is still wrong."""
 
 RECORDED_AT = datetime(2026, 4, 15, 10, tzinfo=UTC)
 
@@ -82,7 +92,7 @@ def _recordings(bench: Bench) -> Iterator[Finding]:
                 f"{file.name} is {got}, and was expected to be {recording['expect']}",
                 "Handle this event in `parse`, or correct what the recording expects.",
             )
-    for subject in bench.subjects():
+    for subject in _told(bench):
         if not MEANINGS[subject] & set(expected):
             yield Finding(
                 f"there is no recording of a delivery about {ABOUT[subject]}",
@@ -90,6 +100,12 @@ def _recordings(bench: Bench) -> Iterator[Finding]:
             )
     if not any(word.startswith("ignored:") for word in expected):
         yield Finding("there is no recording of a delivery that is ignored", "Record an event you do not use, too.")
+
+
+def _told(bench: Bench) -> Sequence[str]:
+    """What deliveries are about: numbers need not be told of where alerts are."""
+    subjects = bench.subjects()
+    return [one for one in subjects if one != "measure_source" or "alert_source" not in subjects]
 
 
 def _delivery(recording: dict[str, Any]) -> RawDelivery:
@@ -120,6 +136,12 @@ def _meaning(bench: Bench, delivery: RawDelivery) -> str:
             return "access_ended"
         case LookAgain():
             return "look_again"
+        case AlertHeard(alert):
+            return alert.state.value
+        case GateHeard(gate):
+            return f"gate:{gate.status}" if gate.analysis else "gate:analysis_failed"
+        case MeasureHint():
+            return "measure"
         case Ignored(code):
             return f"ignored:{code}"
     return "nothing at all"
@@ -139,8 +161,12 @@ def _unknown_event(bench: Bench, genuine: RawDelivery) -> Iterator[Finding]:
         return
     body = genuine.body.replace(event.encode(), STRANGE_EVENT.encode())
     headers = {name: value.replace(event, STRANGE_EVENT) for name, value in genuine.headers.items()}
-    got = _meaning(bench, replace(genuine, body=body, headers=headers))
-    if got != "ignored:unsupported":
+    strange = replace(genuine, body=body, headers=headers)
+    watches = set(bench.subjects()) <= WATCHES
+    if watches and strange == genuine:
+        return  # of one kind alone, which nothing in it names
+    got = _meaning(bench, strange)
+    if got != "ignored:unsupported" and not (watches and got == STILL):
         yield Finding(
             f"an event nobody knows is {got}",
             'Answer Ignored("unsupported", name) for it: vendors add events without asking.',

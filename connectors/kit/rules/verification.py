@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from connectors.contract import BadPayload, ButtonPressed, CodeHeard, RawDelivery, Snapshot
+from connectors.contract import BadPayload, ButtonPressed, CodeHeard, GateHeard, RawDelivery, Snapshot
 from connectors.kit.bench import Answer, Bench
 from connectors.kit.rule import NOTIFIER, SOURCES, WEBHOOKS, Finding, Rule, Tier
 
@@ -131,6 +131,7 @@ def _without(delivery: RawDelivery, name: str) -> RawDelivery:
 
 
 def _trusts(bench: Bench, delivery: RawDelivery) -> bool:
+    """Whether what it says counts for good. An alert does not: the next poll puts it right."""
     connector: Any = bench.connector
     try:
         signals = connector.parse(delivery, bench.config())
@@ -138,7 +139,7 @@ def _trusts(bench: Bench, delivery: RawDelivery) -> bool:
         return False
     if any(isinstance(signal, ButtonPressed) for signal in signals):
         return bench.channels.signs_bodies
-    return any(isinstance(signal, Snapshot | CodeHeard) for signal in signals)
+    return any(isinstance(signal, Snapshot | CodeHeard | GateHeard) for signal in signals)
 
 
 def _stale(bench: Bench, good: RawDelivery) -> Iterator[Finding]:

@@ -51,6 +51,25 @@ def test_an_alert_becomes_an_incident_with_what_a_person_needs(any_watch: Watch,
     assert any_watch.delivery().outcome["alerts"] == [{"incident_id": incident.id, "outcome": "opened"}]
 
 
+def test_what_a_poll_and_a_delivery_tell_of_one_moment_is_news_once(
+    watch: Watch, tower: Tower, clock: ManualClock
+) -> None:
+    """Which of both lines stands first is chance: of so many, some stand either way."""
+    refs = [AlertRef("7", f"host:{number}") for number in range(12)]
+    for round_ in range(2):
+        fired = [tower.fires(ref) for ref in refs]
+        watch.poll()
+        watch.hear(*heard(*(replace(alert, cycle=f"c{round_}") for alert in fired)))
+        clock.advance(minutes=5)
+        over = [tower.recovers(ref) for ref in refs]
+        watch.poll()
+        watch.hear(*heard(*(replace(alert, cycle=f"c{round_}") for alert in over)))
+        clock.advance(minutes=5)
+    told = watch.events()
+    assert told.count("opened") == told.count("reopened") == len(refs)
+    assert told.count("resolved") == 2 * len(refs)
+
+
 def test_an_alert_flapping_fifty_times_makes_one_incident_with_a_history(
     any_watch: Watch, tower: Tower, clock: ManualClock
 ) -> None:
