@@ -17,8 +17,8 @@ router = APIRouter(tags=["Integrations"])
 
 
 class Diagnostics(View):
-    """The state of an integration as the engine sees it. It holds no credentials, no deliveries' bodies and no task's
-    text, and may be sent to anybody who helps; what its parts hold in detail may grow."""
+    """The state of an integration as the engine sees it. It holds no credentials, no deliveries' bodies and no text of
+    a task or message, and may be sent to anybody who helps; what its parts hold in detail may grow."""
 
     at: str = Field(description="When this was true.", examples=["2026-04-15T09:30:00Z"])
     integration: dict[str, Any] = Field(description="Its states with their reasons, and when each lane works next.")
@@ -30,6 +30,9 @@ class Diagnostics(View):
     runs: list[dict[str, Any]] = Field(description="The newest syncs and sweeps.")
     deliveries: dict[str, Any] = Field(description="How many there are by state, and why the newest ones failed.")
     bindings: dict[str, Any] = Field(description="How many there are by state, and the newest reasons on them.")
+    notifications: dict[str, Any] = Field(
+        description="How many messages there are by state; why the newest that went wrong did, and what to do."
+    )
 
 
 @router.get("/v1/integrations/{integration_id}/diagnostics", responses=documented(404))

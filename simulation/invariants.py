@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from connectors.contract import TASK_FIELDS
+from sqlalchemy import select
+
+from connectors.contract import TASK_FIELDS, RawDelivery, Snapshot, WebhookReceiver
+from core.models import Delivery, Integration
 from simulation.vendor import Change, Item
 from simulation.world import World
 
@@ -151,8 +154,21 @@ def created_once(outcome: Outcome) -> Iterator[str]:
         for born, again in pairwise(births):
             item = outcome.journal[born].item
             ends = [n for n, change in outcome.lines[item] if change.after is None and change.by_people]
-            if outcome.world.heard(item) or not any(born < end < again for end in ends):
+            if _heard(outcome.world, item) or not any(born < end < again for end in ends):
                 yield f"{key} was created {len(births)} times"
+
+
+def _heard(world: World, item: str) -> bool:
+    """Whether any delivery told of an item with its marker; one that only names it does not."""
+    with world.stage.database.read() as session:
+        integration = session.get_one(Integration, world.integration_id)
+        stored = session.scalars(select(Delivery)).all()
+    connector = world.stage.runtime.registry.get(integration.type)
+    assert issubclass(connector, WebhookReceiver)
+    config = connector.manifest.config.model_validate(integration.config)
+    raw = [RawDelivery(row.headers, row.body, row.received_at) for row in stored]
+    told = [signal for one in raw for signal in connector.parse(one, config) if isinstance(signal, Snapshot)]
+    return any(snapshot.task.external_id == item and snapshot.task.create_key for snapshot in told)
 
 
 def equal_on_both_sides(outcome: Outcome) -> Iterator[str]:

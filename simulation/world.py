@@ -9,14 +9,12 @@ from email.utils import format_datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
-
-from connectors.contract import RawDelivery, Snapshot, WebhookReceiver, capabilities
+from connectors.contract import RawDelivery, capabilities
 from connectors.http import WireResponse
 from core import tasks
 from core.bulk import insert_new
 from core.errors import PlatformError
-from core.models import Delivery, Integration
+from core.models import Delivery
 from core.tasks import PRIORITIES, STATUSES, NewTask
 from simulation.codeside import code_side
 from simulation.machine import MOST_CALLS_OF_A_HISTORY, Process
@@ -140,18 +138,6 @@ class World:
         """Rows of the database, read past the engine."""
         found: list[Any] = self.stage.database.driver.execute(sql, parameters).fetchall()
         return found
-
-    def heard(self, item: str) -> bool:
-        """Whether any delivery told of an item with its marker; one that only names it does not."""
-        with self.stage.database.read() as session:
-            integration = session.get_one(Integration, self.integration_id)
-            stored = session.scalars(select(Delivery)).all()
-        connector = self.stage.runtime.registry.get(integration.type)
-        assert issubclass(connector, WebhookReceiver)
-        config = connector.manifest.config.model_validate(integration.config)
-        raw = [RawDelivery(row.headers, row.body, row.received_at) for row in stored]
-        told = [signal for one in raw for signal in connector.parse(one, config) if isinstance(signal, Snapshot)]
-        return any(snapshot.task.external_id == item and snapshot.task.create_key for snapshot in told)
 
     # --- people here ---
 

@@ -17,6 +17,8 @@ FALLBACK = 4000
 """Characters of the text beside the blocks: what `chat.update` takes."""
 
 FIELDS, BUTTONS, BLOCKS = 10, 25, 50
+MOST_FACTS = 100
+"""Facts that are shown: ten sections of them, or there would be no place for the link and the id."""
 
 SIGNS = {
     Severity.CRITICAL: "🔴",
@@ -49,14 +51,20 @@ def _blocks(notification: Notification, head: str, mention: bool) -> Iterator[Js
         yield _section(MENTION)
     if notification.text:
         yield {"type": "section", "text": _plain(notification.text, TEXT)}
-    for start in range(0, len(notification.facts), FIELDS):
-        yield {"type": "section", "fields": [_field(line) for line in notification.facts[start : start + FIELDS]]}
+    yield from _facts(notification.facts)
     if notification.link is not None:
         yield _section(f"<{_address(notification.link.url)}|{escaped(shortened(notification.link.text, LABEL))}>")
     yield from _actions(notification.buttons)
     at = int(notification.at.timestamp())
     when = f"<!date^{at}^{{date_short_pretty}} {{time}}|{notification.at:%Y-%m-%d %H:%M} UTC>"
     yield {"type": "context", "elements": [{"type": "mrkdwn", "text": f"{when} · {notification.id}"}]}
+
+
+def _facts(facts: Sequence[Line]) -> Iterator[JsonObject]:
+    for start in range(0, min(len(facts), MOST_FACTS), FIELDS):
+        yield {"type": "section", "fields": [_field(line) for line in facts[start : start + FIELDS]]}
+    if len(facts) > MOST_FACTS:
+        yield {"type": "section", "text": _plain(f"… and {len(facts) - MOST_FACTS} more", TEXT)}
 
 
 def _section(marked_up: str) -> JsonObject:

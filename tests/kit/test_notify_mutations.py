@@ -124,6 +124,11 @@ def cut_without_a_sign(patch: Patch) -> None:
     patch.setattr(blocks, "shortened", lambda text, most: text[:most])
 
 
+def leave_out_facts_without_a_sign(patch: Patch) -> None:
+    """The first ones are the important ones."""
+    patch.setattr(blocks, "_facts", lambda facts: iter([{"type": "section", "fields": [blocks._field(facts[0])]}]))
+
+
 def cut_nothing(patch: Patch) -> None:
     """Nobody writes that much."""
     patch.setattr(blocks, "shortened", lambda text, most: text)
@@ -438,6 +443,7 @@ EXECUTED: dict[Callable[[Patch], None], str] = {
     put_addresses_in_as_they_come: "notify-plain-text",
     leave_out_lines_with_marks: "notify-plain-text",
     cut_without_a_sign: "notify-fits",
+    leave_out_facts_without_a_sign: "notify-fits",
     cut_nothing: "notify-fits",
     keep_the_first_blocks: "notify-fits",
     bear_no_id_that_can_be_found: "notify-once",

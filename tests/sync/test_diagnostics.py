@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.diagnostics import Diagnostics
 from core.errors import NotFound
 from core.models import Integration
 from core.vault import Vault, new_key
@@ -48,6 +49,10 @@ def test_it_tells_states_counts_and_reasons(both: Both, vendor: ToyVendor) -> No
     assert told["bindings"]["owed"] == 1
     [reason] = told["bindings"]["reasons"]
     assert reason["reason_code"] == "forbidden"
+
+
+def test_the_api_shows_every_part_of_it(both: Both) -> None:
+    assert set(diagnose(both.rt, both.id)) == set(Diagnostics.model_fields)
 
 
 def test_it_shows_no_secret_no_body_and_no_text_of_a_task(

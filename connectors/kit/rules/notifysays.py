@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -134,35 +135,57 @@ def _harmless(place: str, message: Message) -> Iterator[Finding]:
 LONG = {"of words": "word ", "of marks": "<&>*_`", "of wide letters": "Ä語😀"}
 """What texts may consist of: escaped they are longer, and their bytes are more than their characters."""
 
-FACTS = 40
-"""More facts than the engine gives."""
+FACTS = 600
+"""Many more facts than the engine gives, and than a message of any vendor holds."""
 
 BEGINNING = 4
 """Characters at the beginning that have to be there however short it is made."""
+
+CUT = ("…", "...")
+"""What tells readers that there is more."""
 
 
 def says_what_fits(bench: Bench) -> Iterator[Finding]:
     """A title, a text and facts that are too long are cut so that it is seen; the vendor takes the message, and the
     link and the id are still there."""
-    for number, (what, piece) in enumerate(LONG.items()):
+    for number, (what, parts) in enumerate(_long()):
         bench.wait(2)
-        facts = tuple(Line(f"Name {n}", f"v{n} {piece * 600}") for n in range(FACTS))
-        long = notification(number, bench.now(), title=f"Head {piece * 200}", text=f"Text {piece * 5000}", facts=facts)
+        long = notification(number, bench.now(), **parts)
         message, problem = _sent(bench, long)
         if message is None:
-            yield Finding(f"a long message {what} {problem}", "Shorten what is longer than the vendor takes.")
+            yield Finding(f"{what} {problem}", "Shorten what is longer than the vendor takes.")
         else:
-            yield from _is_whole(f"a long message {what}", message, long)
+            yield from _is_whole(what, message, long)
+
+
+def _long() -> Iterator[tuple[str, dict[str, Any]]]:
+    """(what it is, the parts of a notification)"""
+    for what, piece in LONG.items():
+        facts = tuple(Line(f"Name {n}", f"v{n} {piece * 600}") for n in range(FACTS))
+        yield (
+            f"a long message {what}",
+            {"title": f"Head {piece * 200}", "text": f"Text {piece * 5000}", "facts": facts},
+        )
+    yield "a message of many facts", {"facts": tuple(Line(f"Name {n}", f"v{n}, and so on") for n in range(FACTS))}
+
+
+def _kept(whole: str, shown: str) -> tuple[str, str]:
+    """As much of the beginning of a text as is shown, and what is shown after it."""
+    size = bisect_left(range(1, len(whole) + 1), True, key=lambda most: whole[:most] not in shown)
+    part = whole[:size].rstrip()
+    return part, shown[shown.find(part) + len(part) :].lstrip()
 
 
 def _is_whole(what: str, message: Message, long: Notification) -> Iterator[Finding]:
     shown = flat(message.shown)
-    for name, begins in (("title", "Head"), ("text", "Text"), ("first fact", "v0")):
-        if begins not in shown:
+    for name, whole in (("title", long.title), ("text", long.text), ("first fact", long.facts[0].value)):
+        part, follows = _kept(flat(whole), shown)
+        if len(part) < BEGINNING:
             yield Finding(f"of {what} the {name} is left out", "Shorten it, and keep its beginning.")
-    all_shown = flat(long.text) in shown and all(line.name in shown for line in long.facts)
-    if not all_shown and "…" not in shown and "..." not in shown:
-        yield Finding(f"{what} is cut without a sign", "End what is shortened with an ellipsis; say what is left out.")
+        elif part != flat(whole) and not follows.startswith(CUT):
+            yield Finding(f"of {what} the {name} is cut without a sign", "End what is shortened with an ellipsis.")
+    if not all(line.name in shown for line in long.facts) and not any(sign in shown for sign in CUT):
+        yield Finding(f"of {what} facts are left out without a sign", "Say how many there are besides.")
     if long.link is not None and long.link.url not in message.links:
         yield Finding(f"{what} has lost its link", "Shorten texts; keep the link and the id.")
 

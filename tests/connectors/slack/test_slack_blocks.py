@@ -80,6 +80,8 @@ def test_nothing_is_longer_or_more_than_slack_takes() -> None:
     assert len(made["blocks"][0]["text"]["text"]) <= TITLE
     assert len(made["blocks"][1]["text"]["text"]) <= TEXT
     assert all(len(block.get("fields", [])) <= FIELDS for block in made["blocks"])
+    assert {"type": "plain_text", "text": "… and 500 more", "emoji": True} in [b.get("text") for b in made["blocks"]]
+    assert "NTF-26-000001" in made["blocks"][-1]["elements"][0]["text"], "what it bears is not left out"
 
 
 def test_an_empty_value_is_shown_as_such() -> None:
