@@ -34,7 +34,7 @@ from core import access
 from core.access import Principal
 from core.errors import BadRequest, NotFound, PlatformError
 from core.models import Credential, Integration, Subscription, SyncRun
-from sync import integrations, oauth, subscriptions
+from sync import farewell, integrations, oauth, subscriptions
 from sync.plan import MOST, plan
 from sync.runtime import Runtime
 
@@ -146,7 +146,7 @@ def disconnect_integration(rt: Rt, caller: IntegrationWriter, integration_id: st
     """
     found = _find(rt, caller, integration_id)
     if found.status != "disconnected":
-        integrations.disconnect(rt, found, actor=caller.actor, token_id=caller.token_id)
+        farewell.disconnect(rt, found, actor=caller.actor, token_id=caller.token_id)
     return _record(rt, caller, integration_id)
 
 

@@ -34,7 +34,7 @@ from simulation.sides import UnknownSide, side
 from simulation.speaking import Speaking
 from simulation.stage import MakeVendor, Stage
 from simulation.world import World, moment
-from sync import integrations, subscriptions
+from sync import farewell, integrations, subscriptions
 from sync.credentials import label, load
 from sync.repositories import read_anew
 
@@ -304,7 +304,7 @@ class EngineBench(Speaking):
     def disconnect(self) -> None:
         """End the integration."""
         actor = self._world.beginning.tenant.people["ann"]
-        integrations.disconnect(self._stage.runtime, self.row(), actor=actor, token_id=None)
+        farewell.disconnect(self._stage.runtime, self.row(), actor=actor, token_id=None)
 
 
 def _interrupts(moments: Iterable[Moment]) -> tuple[Interrupt, ...]:

@@ -14,9 +14,8 @@ from typing import Any
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import Text, cast, delete, or_, select
+from sqlalchemy import Text, cast, or_, select
 from sqlalchemy import update as sql_update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from connectors.contract import (
@@ -32,35 +31,23 @@ from connectors.contract import (
 from connectors.contract import Forbidden as ForbiddenThere
 from connectors.contract import NotFound as NotFoundThere
 from connectors.contract import capabilities as capabilities_of
-from connectors.http import Unlimited
 from core import ids
-from core.errors import Conflict, NotFound, PlatformError, Unprocessable
+from core.errors import Conflict, PlatformError, Unprocessable
 from core.models import (
     Binding,
-    BrokenChannel,
-    Credential,
-    Delivery,
     Integration,
-    NotificationMessage,
-    OAuthAttempt,
-    RateBudget,
     Subscription,
-    SyncCause,
     SyncRun,
     Workspace,
 )
-from core.vault import VaultError
-from sync import lifecycle, repositories, tokens
+from sync import lifecycle, repositories
 from sync.configuration import check_mappings, connector_class, parse_config, parse_credentials, stored_form
-from sync.contained import contained
-from sync.credentials import awaits_consent, build, check, learn, load, save, words
-from sync.failures import Fault, backoff
+from sync.credentials import awaits_consent, check, learn, save, words
+from sync.failures import backoff
 from sync.lint import Finding, as_json, judge, listed
-from sync.notifications import outbox
 from sync.runs import new_run
 from sync.runtime import Lane, Runtime
 from sync.sessions import configured, with_refresh
-from sync.subscriptions import registered
 
 log = structlog.get_logger()
 
@@ -238,11 +225,11 @@ def update(
     Whatever changes the meaning of items makes every item be read again. New credentials are proven first and bring
     an integration in `error` back. Raises NotFound, Unprocessable, Conflict; then nothing is changed.
     """
-    current, workspace = _present(rt, integration.id)
+    current = lifecycle.connected(rt, integration.id)
     connector = connector_class(rt.registry, current.type)
     parsed = parse_config(connector, {**current.config, **(config or {})})
     with rt.db.read() as session:
-        check_mappings(session, workspace, parsed)
+        check_mappings(session, session.get_one(Workspace, current.workspace_id), parsed)
     proof = _prove(rt, connector, parsed, credentials) if credentials is not None else None
     warnings = _looked_at(rt, current, connector, parsed) if proof is None else None
     with rt.db.write() as session:
@@ -295,16 +282,6 @@ def _changed_keys(row: Integration, config: Config) -> set[str]:
     return {key for key in {*row.config, *wanted} if row.config.get(key) != wanted.get(key)}
 
 
-def _present(rt: Runtime, integration_id: str) -> tuple[Integration, Workspace]:
-    with rt.db.read() as session:
-        row = session.get(Integration, integration_id)
-        if row is None:
-            raise NotFound(f"Integration {integration_id} not found.")
-        if row.status == "disconnected":
-            raise Conflict(f"{row.id} is disconnected. Connect the account again as a new integration.")
-        return row, session.get_one(Workspace, row.workspace_id)
-
-
 def _reconfigure(rt: Runtime, session: Session, row: Integration, config: Config) -> list[str]:
     """Set the config. Returns ["config"] if it changed."""
     keys = _changed_keys(row, config)
@@ -346,91 +323,6 @@ def _read_again(rt: Runtime, session: Session, row: Integration) -> None:
     if subscription is not None and subscription.state == "active":
         subscription.state = "stale"
         row.next_subscription_at = rt.clock()
-
-
-# --- disconnect ---------------------------------------------------------------------------------------
-
-
-def disconnect(rt: Runtime, integration: Integration, *, actor: str, token_id: str | None) -> Integration:
-    """End the connection: nothing more is sent or received, the secrets are gone, what was synced stays.
-
-    The vendor is told if it can be; what it says to that is in the audit record and never stands in the way.
-    """
-    current, _ = _present(rt, integration.id)
-    goodbyes = _say_goodbye(rt, current)
-    with rt.db.write() as session:
-        row = lifecycle.locked(session, integration.id)
-        if row.status == "disconnected":
-            return row
-        _end(rt, session, row)
-        lifecycle.record(session, row, "integration.disconnected", actor, {"type": row.type}, rt)
-        lifecycle.audit(session, row, "integration.disconnected", actor, token_id, goodbyes, rt)
-    return row
-
-
-def _say_goodbye(rt: Runtime, integration: Integration) -> dict[str, str]:
-    """Take the webhook down and give the tokens back; what could not be done, and why."""
-    failures: dict[str, str] = {}
-    for name, step in (("webhook", _unsubscribe), ("tokens", _revoke)):
-        try:
-            with contained():
-                step(rt, integration)
-        except (ConnectorError, PlatformError, VaultError, tokens.GrantRefused) as error:
-            failures[f"{name}_left_at_vendor"] = str(error)
-            log.warning("disconnect.incomplete", integration_id=integration.id, what=name, text=str(error))
-        except DBAPIError:
-            raise
-        except Exception as error:  # a broken plugin must not hold on to an account
-            failures[f"{name}_left_at_vendor"] = Fault(error).text
-            log.exception("disconnect.fault", integration_id=integration.id, what=name)
-    return failures
-
-
-def _unsubscribe(rt: Runtime, integration: Integration) -> None:
-    with rt.db.read() as session:
-        row = session.get(Subscription, integration.id)
-        if row is None or not row.external_ids:
-            return
-        opened = load(rt, session, integration)
-    connector = connector_class(rt.registry, integration.type)
-    config = parse_config(connector, integration.config)
-    # The budget may be parked for an hour; this one call is not worth waiting for it.
-    connection = build(rt, connector, config, opened.mode, opened.values, Unlimited())
-    connection.connector.unsubscribe(registered(rt, row))
-
-
-def _revoke(rt: Runtime, integration: Integration) -> None:
-    with rt.db.read() as session:
-        opened = load(rt, session, integration)
-    tokens.revoke(rt, connector_class(rt.registry, integration.type), opened)
-
-
-def _end(rt: Runtime, session: Session, row: Integration) -> None:
-    now = rt.clock()
-    row.status, row.status_code, row.status_text = "disconnected", None, None
-    row.disconnected_at = row.updated_at = now
-    row.next_pull_at = row.next_push_at = row.next_inbox_at = row.next_sweep_at = row.next_subscription_at = None
-    row.next_log_at = row.next_backfill_at = row.next_messages_at = None
-    for model in (BrokenChannel, Credential, Subscription, OAuthAttempt, SyncCause):
-        session.execute(delete(model).where(model.integration_id == row.id))
-    session.execute(delete(RateBudget).where(RateBudget.key == row.id))
-    gone = {"code": "disconnected", "text": "The integration was disconnected."}
-    session.execute(
-        sql_update(Binding)
-        .where(Binding.integration_id == row.id, Binding.owed)
-        .values(owed=False, reason_code=gone["code"], reason_text=gone["text"])
-    )
-    session.execute(
-        sql_update(Delivery)
-        .where(Delivery.integration_id == row.id, Delivery.state == "pending")
-        .values(state="ignored", error_code=gone["code"], error_text=gone["text"], finished_at=now)
-    )
-    outbox.drop_all(session, gone["code"], gone["text"], now, NotificationMessage.integration_id == row.id)
-    session.execute(
-        sql_update(SyncRun)
-        .where(SyncRun.integration_id == row.id, SyncRun.status == "running")
-        .values(status="failed", error_code=gone["code"], error_text=gone["text"], finished_at=now)
-    )
 
 
 # --- sync ---------------------------------------------------------------------------------------------

@@ -104,6 +104,17 @@ def start_lanes(integration: Integration, now: datetime) -> None:
         integration.log_read_until = integration.log_read_until or now
 
 
+def connected(rt: Runtime, integration_id: str) -> Integration:
+    """The integration, as long as it is one. Raises NotFound; Conflict for one that was disconnected."""
+    with rt.db.read() as session:
+        row = session.get(Integration, integration_id)
+    if row is None:
+        raise NotFound(f"Integration {integration_id} not found.")
+    if row.status == "disconnected":
+        raise Conflict(f"{row.id} is disconnected. Connect the account again as a new integration.")
+    return row
+
+
 def _hook_account(rt: Runtime, type_: str, account: Account) -> str | None:
     """Whose deliveries of the operator's app are this integration's."""
     facts = rt.registry.get(type_).manifest.webhooks

@@ -11,7 +11,7 @@ from connectors.contract import NotFound
 from core import events
 from core.events import Fact
 from core.models import AuditRecord, Integration, NotificationMessage, NotificationRoute
-from sync import integrations
+from sync import farewell
 from sync.notifications.fanout import fan_out
 from sync.notifications.routes import MOST_ROUTES
 from sync.runtime import NEWS, Lane, Runtime
@@ -108,7 +108,7 @@ def test_an_integration_of_another_workspace_is_refused(
 def test_a_disconnected_integration_is_refused(api: TestClient, rt: Runtime, tenant: Tenant, notifier: str) -> None:
     with rt.db.read() as session:
         row = session.get_one(Integration, notifier)
-    integrations.disconnect(rt, row, actor=tenant.ann_id, token_id=None)
+    farewell.disconnect(rt, row, actor=tenant.ann_id, token_id=None)
     refused = error_of(api.post("/v1/notification-routes", json={"integration_id": notifier, "events": ["*"]}))
     assert "disconnected" in refused["message"]
 

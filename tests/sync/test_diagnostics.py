@@ -13,7 +13,7 @@ from core.errors import NotFound
 from core.models import Integration
 from core.vault import Vault, new_key
 from simulation.toy import BASIC, ToyConnector, ToyVendor
-from sync import integrations
+from sync import farewell, integrations
 from sync.diagnostics import diagnose
 from sync.runtime import Lane, Runtime
 from sync.work import work
@@ -78,7 +78,7 @@ def test_it_is_given_although_the_keys_are_lost(both: Both) -> None:
 
 def test_it_is_given_of_what_has_ended(both: Both) -> None:
     row = both.rows(Integration)[0]
-    integrations.disconnect(both.rt, row, actor=both.tenant.ann_id, token_id=None)
+    farewell.disconnect(both.rt, row, actor=both.tenant.ann_id, token_id=None)
     told = diagnose(both.rt, both.id)
     assert (told["integration"]["status"], told["credentials"], told["webhook"]) == ("disconnected", None, None)
 

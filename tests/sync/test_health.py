@@ -11,7 +11,7 @@ from sqlalchemy import update
 from core.delivery_counts import Counted, add_counts, period
 from core.models import Delivery, DeliveryCount, Event, Integration, Subscription, SyncCause
 from simulation.toy import BASIC, ToyVendor, deliver
-from sync import integrations
+from sync import farewell, integrations
 from sync.health import DEGRADED, FAILED, Cause, Trouble, clear_causes, raise_cause
 from sync.missed import GRACE
 from sync.runtime import Runtime
@@ -252,7 +252,7 @@ def test_a_disconnected_integration_keeps_no_causes(both: Both, tenant: Tenant) 
     count(both, rejected=10)
     looked(both)
     (row,) = both.rows(Integration)
-    integrations.disconnect(both.rt, row, actor=tenant.ann_id, token_id=None)
+    farewell.disconnect(both.rt, row, actor=tenant.ann_id, token_id=None)
     assert both.rows(SyncCause) == []
     assert watch(both.rt) == 0
 

@@ -31,7 +31,7 @@ from core.models import (
 )
 from core.tasks import NewTask
 from simulation.toy import BASIC, ToyConnector, ToyVendor
-from sync import integrations, oauth
+from sync import farewell, integrations, oauth
 from sync.credentials import load
 from sync.failures import backoff
 from sync.runtime import Lane, Runtime
@@ -65,7 +65,7 @@ def update(rt: Runtime, integration: Integration, **changes: Any) -> Integration
 
 
 def disconnect(rt: Runtime, integration: Integration) -> Integration:
-    return integrations.disconnect(rt, integration, actor="USR-26-000001", token_id="KEY-26-000001")
+    return farewell.disconnect(rt, integration, actor="USR-26-000001", token_id="KEY-26-000001")
 
 
 # --- connect ------------------------------------------------------------------------------------------

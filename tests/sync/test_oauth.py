@@ -21,7 +21,7 @@ from core.models import AuditRecord, Credential, Event, Integration, OAuthAttemp
 from core.settings import Settings
 from simulation.toy import ToyVendor
 from simulation.toy.auth import CLIENT_ID, CLIENT_SECRET
-from sync import integrations, oauth
+from sync import farewell, integrations, oauth
 from sync.credentials import load
 from sync.oauth import ATTEMPT_LIFETIME
 from sync.runtime import Lane, Runtime
@@ -234,7 +234,7 @@ def test_direct_credentials_need_no_consent(runtime: Runtime, integration: Integ
 
 def test_a_disconnected_integration_gives_no_consent_page(runtime: Runtime, connected: Integration) -> None:
     url = oauth.start(runtime, connected.id, "USR-26-000001")
-    integrations.disconnect(runtime, connected, actor="USR-26-000001", token_id=None)
+    farewell.disconnect(runtime, connected, actor="USR-26-000001", token_id=None)
     with pytest.raises(Conflict, match="disconnected"):
         oauth.start(runtime, connected.id, "USR-26-000001")
     with pytest.raises(BadRequest):

@@ -14,7 +14,7 @@ from core.errors import PlatformError
 from core.models import Binding, Delivery, Integration, Subscription, SyncRun
 from core.vault import Vault
 from simulation.toy import ToyConnector, ToyVendor
-from sync import integrations
+from sync import farewell
 from sync.plan import plan
 from sync.runtime import Lane, Runtime
 from sync.work import work
@@ -168,7 +168,7 @@ def test_a_fault_does_not_keep_an_account_connected(
 ) -> None:
     work(both.rt, Lane.PULL, both.id)
     break_(monkeypatch, "unsubscribe", fault)
-    row = integrations.disconnect(both.rt, integration_of(both), actor=both.tenant.ann_id, token_id=None)
+    row = farewell.disconnect(both.rt, integration_of(both), actor=both.tenant.ann_id, token_id=None)
     assert row.status == "disconnected"
 
 

@@ -12,7 +12,7 @@ from connectors.contract import (
     Transient,
 )
 from core.models import Event, Integration, Repository, SyncRun
-from sync import integrations
+from sync import farewell, integrations
 from sync.repositories import wants_more
 from sync.runtime import Lane
 from tests.sync.conftest import make_tenant
@@ -256,7 +256,7 @@ def test_a_manual_sync_and_a_disconnection_know_code(rt, forge, team):
     following.poll()
     run = integrations.request_sync(rt, following.id, actor=team.ann_id)
     assert run.status == "running"
-    integrations.disconnect(rt, following.integration(), actor=team.ann_id, token_id=None)
+    farewell.disconnect(rt, following.integration(), actor=team.ann_id, token_id=None)
     assert {run.status for run in following.rows(SyncRun)} == {"success", "failed"}
     assert rung(rt) == [] or (Lane.BACKFILL, following.id) not in rung(rt)
     assert following.rows(Event, Event.type == "integration.disconnected")

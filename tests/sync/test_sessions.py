@@ -20,7 +20,7 @@ from core.models import Event, Integration, RateBudget
 from core.settings import OAuthApp
 from simulation.toy import BASIC, ToyVendor
 from simulation.toy.auth import CLIENT_SECRET
-from sync import integrations, oauth
+from sync import farewell, integrations, oauth
 from sync.credentials import load
 from sync.oauth import PAUSE
 from sync.runtime import Lane, Runtime
@@ -159,7 +159,7 @@ def test_one_that_waits_for_consent_says_so(runtime: Runtime, tenant: Tenant) ->
 
 
 def test_a_disconnected_one_says_so(runtime: Runtime, integration: Integration, tenant: Tenant) -> None:
-    integrations.disconnect(runtime, integration, actor=tenant.ann_id, token_id=None)
+    farewell.disconnect(runtime, integration, actor=tenant.ann_id, token_id=None)
     with pytest.raises(Conflict, match="disconnected"), open_session(runtime, integration.id, Lane.PULL):
         pass
 
@@ -360,7 +360,7 @@ def test_no_secret_shows_in_what_is_stored_logged_raised_or_printed(
         vendor.auth.families[0].revoked = True  # its refusal repeats the refresh token
         vendor.auth.kill_access()
         refused(runtime, connected)
-        integrations.disconnect(runtime, connected, actor=tenant.ann_id, token_id=None)
+        farewell.disconnect(runtime, connected, actor=tenant.ann_id, token_id=None)
     shown += said
     assert "***" in stored(runtime)  # the vendor's echo was there, and was taken out
     assert CANARY not in stored(runtime)

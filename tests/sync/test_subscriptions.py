@@ -10,7 +10,7 @@ import pytest
 from connectors.contract import WebhookFacts
 from core.models import Integration, Subscription
 from simulation.toy import ToyConnector, ToyVendor
-from sync import integrations
+from sync import farewell, integrations
 from sync.runtime import Lane, Runtime
 from sync.subscriptions import (
     LOOK_AGAIN,
@@ -218,7 +218,7 @@ def test_an_integration_disconnected_while_its_webhook_was_made_stays_disconnect
     register = connector.subscribe  # type: ignore[attr-defined]
 
     def during(self: ToyConnector, *arguments: object) -> object:
-        integrations.disconnect(runtime, integration, actor=tenant.ann_id, token_id=None)
+        farewell.disconnect(runtime, integration, actor=tenant.ann_id, token_id=None)
         return register(self, *arguments)
 
     connector.subscribe = during  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from connectors.contract import NotFound
 from core import events
 from core.events import Told
 from core.models import NotificationMessage, NotificationRoute, NotificationThread
-from sync import integrations
+from sync import farewell
 from sync.notifications import fanout, outbox, routes
 from sync.notifications.fanout import FLOOD, fan_out, gather
 from sync.notifications.policy import STALE
@@ -337,7 +337,7 @@ def test_a_disconnected_integration_says_nothing_and_its_routes_queue_nothing(
     office.route("*")
     office.incident("opened")
     fan_out(office.rt)
-    integrations.disconnect(office.rt, office.integration(), actor=office.tenant.ann_id, token_id=None)
+    farewell.disconnect(office.rt, office.integration(), actor=office.tenant.ann_id, token_id=None)
     office.incident("opened", "INC-26-000002")
     office.tick()
     assert megaphone.said() == []
