@@ -131,7 +131,7 @@ def test_a_built_in_connector_shows_the_tier_it_is_shipped_with(
     plain = token(rt, organization_id=make_tenant(rt).organization_id, name="x")
     shown = {each["type"]: each for each in client(create_app(rt), plain).get("/v1/connectors").json()["data"]}
     assert (shown["jira"]["tier"], shown["jira"]["origin"]) == ("platinum", "built-in")
-    assert shown["datadog"]["tier"] is None
+    assert shown["clickup"]["tier"] == "gold"
 
 
 def test_every_answer_has_a_request_id(anyone: TestClient) -> None:
