@@ -204,8 +204,8 @@ def test_a_message_of_either_tool_is_read_with_its_thread_and_the_id_it_bears() 
 def test_the_living_view_shows_the_last_thread_of_each_channel_and_not_all_of_a_long_one() -> None:
     replies = [replace(REPLY, id=f"2.{number}", text=f"Answer {number}") for number in range(9)]
     console = Console(record=True, width=100, height=60, force_terminal=True)
-    live = SimpleNamespace(update=lambda shown, refresh: console.print(shown))
-    LiveView(live, [Channels(ROOT, *replies, OTHER)]).show([], NUMBERS, Comparison(0, []))  # type: ignore[arg-type]
+    live: Any = SimpleNamespace(update=lambda shown, refresh: console.print(shown))
+    LiveView(live, [Channels(ROOT, *replies, OTHER)]).show([], NUMBERS, Comparison(0, []))
     text = console.export_text()
     assert "Slack #incidents" in text
     assert "Again: slow" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -36,7 +37,9 @@ class Vendor:
         return self.query
 
     def run(self, cursor: dict[str, object] | None, batch: int = 2) -> list[TaskPage]:
-        read = lambda ids: [replace(TASK, external_id=str(id_)) for id_ in ids]  # noqa: E731
+        def read(ids: Sequence[int]) -> list[RemoteTask]:
+            return [replace(TASK, external_id=str(id_)) for id_ in ids]
+
         return list(byid.changed(cursor, ["home"], self.changed_since, read, batch))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ from connectors.transitions import MAX_RACES, Moved, Mover, Standing, Unmoved, W
 MEANS = {"todo": "backlog", "doing": "in_progress", "review": "in_review", "done": "done"}
 
 
-def way(name: str, to: str, order: int = 1, **more: object) -> Way:
-    return Way(name, name, order, to, to.title(), RemoteValue(MEANS[to], f"{to}:{MEANS[to]}"), **more)  # type: ignore[arg-type]
+def way(name: str, to: str, order: int = 1, **more: Any) -> Way:
+    return Way(name, name, order, to, to.title(), RemoteValue(MEANS[to], f"{to}:{MEANS[to]}"), **more)
 
 
 START, SEND, FINISH = way("start", "doing"), way("send", "review"), way("finish", "done")

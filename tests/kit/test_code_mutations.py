@@ -41,6 +41,7 @@ from connectors.kit.rules.codetrouble import READING
 from simulation.bench import trial_of
 from tests.kit.forge import ForgeConnector
 from tests.kit.forge.side import ForgeSide
+from tests.kit.missteps import Handle, call_as, calm, insist, once_more, terse
 
 Patch = pytest.MonkeyPatch
 BY_ID = {rule.id: rule for rule in RULES}
@@ -215,29 +216,16 @@ def call_past_the_budget(patch: Patch) -> None:
 def try_again_at_once(patch: Patch) -> None:
     """A rate limit is answered by another call."""
     call_past_the_budget(patch)
-    _call_as(patch, RateLimited, lambda again, _error: again())
+    _call_as(patch, RateLimited, once_more)
 
 
 def take_a_refusal_for_bad_weather(patch: Patch) -> None:
     """Dead credentials are said to be a passing trouble."""
-
-    def calm(_again: Any, error: Any) -> Any:
-        raise Transient(error.text)
-
     _call_as(patch, AuthFailed, calm)
 
 
 def hammer_a_vendor_that_is_down(patch: Patch) -> None:
     """Every call is tried nine times."""
-
-    def insist(again: Any, error: Any) -> Any:
-        for _ in range(8):
-            try:
-                return again()
-            except Transient as later:
-                error = later
-        raise error
-
     _call_as(patch, Transient, insist)
 
 
@@ -284,10 +272,6 @@ def name_the_account_by_its_token(patch: Patch) -> None:
 
 def fail_without_words(patch: Patch) -> None:
     """A refusal says that it is one, and no more."""
-
-    def terse(_again: Any, _error: Any) -> Any:
-        raise Rejected("no")
-
     _call_as(patch, Rejected, terse)
 
 
@@ -373,17 +357,8 @@ def _events_as(patch: Patch, change: Callable[[CodeEvent], CodeEvent | None], *,
         patch.setattr(ForgeConnector, "parse", staticmethod(parse))
 
 
-def _call_as(patch: Patch, kind: type[Exception], handle: Callable[[Any, Any], Any]) -> None:
-    """Every call that ends with this error is handled otherwise."""
-    real = ForgeConnector._call
-
-    def call(self: Any, *given: Any, **more: Any) -> Any:
-        try:
-            return real(self, *given, **more)
-        except kind as error:
-            return handle(lambda: real(self, *given, **more), error)
-
-    patch.setattr(ForgeConnector, "_call", call)
+def _call_as(patch: Patch, kind: type[Exception], handle: Handle) -> None:
+    call_as(patch, ForgeConnector, kind, handle)
 
 
 def outcome(rule: Rule) -> tuple[Outcome, list[str]]:

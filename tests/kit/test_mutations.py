@@ -38,6 +38,7 @@ from connectors.kit.rules import RULES
 from connectors.kit.run import Trial
 from simulation.bench import trial_of
 from simulation.toy import ToyConnector
+from tests.kit.missteps import Handle, call_as, calm, insist, once_more, terse
 
 Patch = pytest.MonkeyPatch
 BY_ID = {rule.id: rule for rule in RULES}
@@ -174,29 +175,16 @@ def call_past_the_budget(patch: Patch) -> None:
 def try_again_at_once(patch: Patch) -> None:
     """A rate limit is answered by another call."""
     call_past_the_budget(patch)
-    _call_as(patch, RateLimited, lambda again, _error: again())
+    _call_as(patch, RateLimited, once_more)
 
 
 def take_a_refusal_for_bad_weather(patch: Patch) -> None:
     """Dead credentials are said to be a passing trouble."""
-
-    def calm(_again: Any, error: Any) -> Any:
-        raise Transient(error.text)
-
     _call_as(patch, AuthFailed, calm)
 
 
 def hammer_a_vendor_that_is_down(patch: Patch) -> None:
     """Every call is tried nine times."""
-
-    def insist(again: Any, error: Any) -> Any:
-        for _ in range(8):
-            try:
-                return again()
-            except Transient as later:
-                error = later
-        raise error
-
     _call_as(patch, Transient, insist)
 
 
@@ -260,10 +248,6 @@ def name_the_account_by_its_password(patch: Patch) -> None:
 
 def fail_without_words(patch: Patch) -> None:
     """A refusal says that it is one, and no more."""
-
-    def terse(_again: Any, _error: Any) -> Any:
-        raise Rejected("no")
-
     _call_as(patch, Rejected, terse)
 
 
@@ -373,17 +357,8 @@ def _with_config(to_remote: Callable[[Any, Any], Any], **changes: Any) -> Callab
     return lambda item, config: to_remote(item, config.model_copy(update=changes))
 
 
-def _call_as(patch: Patch, kind: type[Exception], handle: Callable[[Any, Any], Any]) -> None:
-    """Every call of the toy's that ends with this error is handled otherwise."""
-    real = ToyConnector._call
-
-    def call(self: Any, operation: str, work: Any) -> Any:
-        try:
-            return real(self, operation, work)
-        except kind as error:
-            return handle(lambda: real(self, operation, work), error)
-
-    patch.setattr(ToyConnector, "_call", call)
+def _call_as(patch: Patch, kind: type[Exception], handle: Handle) -> None:
+    call_as(patch, ToyConnector, kind, handle)
 
 
 def executed(rule: Rule) -> Rule:

@@ -35,6 +35,7 @@ from connectors.kit.rules import RULES
 from connectors.slack import SlackConnector, blocks
 from connectors.slack.client import SlackClient
 from simulation.bench import trial_of
+from tests.kit.missteps import Handle, call_as, insist, once_more
 
 Patch = pytest.MonkeyPatch
 BY_ID = {rule.id: rule for rule in RULES}
@@ -162,7 +163,7 @@ def look_for_the_newest(patch: Patch) -> None:
 
 def try_again_what_was_cut(patch: Patch) -> None:
     """An answer that never came is asked for once more."""
-    _call_as(patch, Transient, lambda again, _error: again())
+    _call_as(patch, Transient, once_more)
 
 
 def be_sure_that_nothing_was_said(patch: Patch) -> None:
@@ -292,7 +293,7 @@ def take_the_accounts_limit_for_a_channels(patch: Patch) -> None:
 def try_again_at_once(patch: Patch) -> None:
     """A rate limit is answered by another call."""
     _made_so(patch, lambda connector: setattr(connector._client._http, "_budget", Unlimited()))
-    _call_as(patch, RateLimited, lambda again, _error: again())
+    _call_as(patch, RateLimited, once_more)
 
 
 def take_a_refusal_for_bad_weather(patch: Patch) -> None:
@@ -312,15 +313,6 @@ def ask_nobody(patch: Patch) -> None:
 
 def hammer_a_vendor_that_is_down(patch: Patch) -> None:
     """Every call is tried nine times."""
-
-    def insist(again: Any, error: Any) -> Any:
-        for _ in range(8):
-            try:
-                return again()
-            except Transient as later:
-                error = later
-        raise error
-
     _call_as(patch, Transient, insist)
 
 
@@ -532,17 +524,8 @@ def _made_so(patch: Patch, also: Callable[[Any], Any]) -> None:
     patch.setattr(SlackConnector, "__init__", init)
 
 
-def _call_as(patch: Patch, kind: type[Exception], handle: Callable[[Any, Any], Any]) -> None:
-    """Every call that ends with this error is handled otherwise."""
-    real = SlackClient._call
-
-    def call(self: Any, *given: Any, **more: Any) -> Any:
-        try:
-            return real(self, *given, **more)
-        except kind as error:
-            return handle(lambda: real(self, *given, **more), error)
-
-    patch.setattr(SlackClient, "_call", call)
+def _call_as(patch: Patch, kind: type[Exception], handle: Handle) -> None:
+    call_as(patch, SlackClient, kind, handle)
 
 
 def _raising(made: Callable[[str], Exception]) -> Callable[[Any, Any], Any]:

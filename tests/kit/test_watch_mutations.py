@@ -44,6 +44,7 @@ from connectors.kit.rules import RULES
 from connectors.sonarcloud import SonarCloudConnector
 from simulation.bench import trial_of
 from simulation.datadogside import DatadogSide
+from tests.kit.missteps import Handle, call_as, calm, insist, once_more, terse
 
 Patch = pytest.MonkeyPatch
 BY_ID = {rule.id: rule for rule in RULES}
@@ -313,29 +314,16 @@ def try_again_at_once(patch: Patch) -> None:
         context.http._budget = Unlimited()
 
     patch.setattr(DatadogClient, "__init__", init)
-    _call_as(patch, RateLimited, lambda again, _error: again())
+    _call_as(patch, RateLimited, once_more)
 
 
 def take_a_refusal_for_bad_weather(patch: Patch) -> None:
     """Dead credentials are said to be a passing trouble."""
-
-    def calm(_again: Any, error: Any) -> Any:
-        raise Transient(error.text)
-
     _call_as(patch, AuthFailed, calm)
 
 
 def hammer_a_vendor_that_is_down(patch: Patch) -> None:
     """Every call is tried nine times."""
-
-    def insist(again: Any, error: Any) -> Any:
-        for _ in range(8):
-            try:
-                return again()
-            except Transient as later:
-                error = later
-        raise error
-
     _call_as(patch, Transient, insist)
 
 
@@ -350,10 +338,6 @@ def name_the_account_by_its_key(patch: Patch) -> None:
 
 def fail_without_words(patch: Patch) -> None:
     """A refusal says that it is one, and no more."""
-
-    def terse(_again: Any, _error: Any) -> Any:
-        raise Rejected("no")
-
     _call_as(patch, Rejected, terse)
 
 
@@ -438,17 +422,8 @@ def _pages_as(patch: Patch, change: Callable[[Iterator[MeasurePage]], Iterator[M
     patch.setattr(DatadogConnector, "measures", lambda *given: change(real(*given)))
 
 
-def _call_as(patch: Patch, kind: type[Exception], handle: Callable[[Any, Any], Any]) -> None:
-    """Every call that ends with this error is handled otherwise."""
-    real = DatadogClient._call
-
-    def call(self: Any, *given: Any, **more: Any) -> Any:
-        try:
-            return real(self, *given, **more)
-        except kind as error:
-            return handle(lambda: real(self, *given, **more), error)
-
-    patch.setattr(DatadogClient, "_call", call)
+def _call_as(patch: Patch, kind: type[Exception], handle: Handle) -> None:
+    call_as(patch, DatadogClient, kind, handle)
 
 
 def outcome(connector: type, rule: Rule, side: Any = None) -> tuple[Outcome, list[str]]:
@@ -488,7 +463,7 @@ class PollingConnector(DatadogConnector):
     """It is told nothing, and has to ask."""
 
     manifest = replace(DatadogConnector.manifest, webhooks=None)
-    verify = parse = handshake = subscribe = renew = unsubscribe = None  # type: ignore[assignment]
+    verify = parse = handshake = subscribe = renew = unsubscribe = None  # type: ignore[assignment]  # it has none of them
 
 
 class PollingSide(DatadogSide):

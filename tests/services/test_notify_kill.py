@@ -75,6 +75,9 @@ class Office:
     def said(self) -> int:
         return sum(len(posts) for posts in self.posts().values())
 
+    def wait_for(self, count: int) -> None:
+        wait_until(lambda: self.said() >= count, timeout=PATIENCE, what=f"{count} messages")
+
 
 @pytest.fixture
 def office(postgres_url: str, redis_url: str) -> Iterator[Office]:
@@ -137,7 +140,7 @@ def test_each_is_said_once_and_in_order_although_the_worker_is_killed_time_and_a
     titles = happen(office)
     expected = len(titles) * len(CHANNELS)
     for moment in range(EVERY, expected, EVERY):
-        wait_until(lambda m=moment: office.said() >= m, timeout=PATIENCE, what=f"{moment} messages")  # type: ignore[misc]
+        office.wait_for(moment)
         time.sleep(chance.uniform(0, 0.05))  # anywhere in a message, not only behind the one that was waited for
         kills.append(office.said())
         office.worker.kill()

@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from connectors.kit.bench import Bench
 from connectors.kit.rule import CODE, Finding, Rule, Tier
 from connectors.kit.rules.codehearing import missing
-from connectors.kit.rules.trouble import HOUR, OUTAGE, Reason, Work
-
-LASTING = 4
-"""Readings that fail until it is more than a vendor's bad moment."""
+from connectors.kit.rules.trouble import HOUR, LASTING, OUTAGE, Work, passes, pull, pull_in_vain, said_of_reading
 
 
 def _arises(bench: Bench, number: int) -> None:
@@ -21,34 +18,14 @@ def _arises(bench: Bench, number: int) -> None:
     bench.hear()
 
 
-def _piles_up(bench: Bench) -> None:
-    """It does so by itself, while people work on."""
-
-
-def _do(bench: Bench) -> None:
-    bench.pull()
-
-
-def _fail(bench: Bench, _status: int) -> None:
-    for _ in range(LASTING):
-        bench.pull()
-        bench.wait(HOUR)
-
-
-def _reason(bench: Bench, _status: int) -> Reason:
-    row = bench.integration()
-    stopped = row["status"] == "error"
-    return (row["status_code"], row["status_text"]) if stopped else (row["sync_code"], row["sync_text"])
-
-
 READING = Work(
     word="a reading",
     doing="reading",
     arises=_arises,
-    piles_up=_piles_up,
-    do=_do,
-    fail=_fail,
-    reason=_reason,
+    piles_up=passes,
+    do=pull,
+    fail=pull_in_vain,
+    reason=said_of_reading,
     whole=missing,
     heard=OUTAGE,
     says_how=frozenset({"repositories_missing"}),

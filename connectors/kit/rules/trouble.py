@@ -35,6 +35,9 @@ MOST_CALLS_OF_AN_OUTAGE = 60
 from seconds to a quarter of an hour, which is about nine tries of one or two calls, and the push lane makes three calls
 before it closes for as long."""
 
+LASTING = 4
+"""Readings that fail until it is more than a vendor's bad moment."""
+
 REFUSALS = 5
 """Rounds of work that are refused: one refusal alone may be a vendor's bad moment."""
 
@@ -241,3 +244,29 @@ class Work:
             yield Finding(f"the reason of {code} says only {text!r}", "Name the thing and what is wrong with it.")
         elif not bench.next_step(code) and code not in self.says_how:
             yield Finding(f"there is no next step for {code}", "Use the codes of the contract's errors.")
+
+
+# --- work that is done by reading ---------------------------------------------------------------------
+
+
+def passes(_bench: Bench) -> None:
+    """What there is to be read piles up by itself, while time passes."""
+
+
+def pull(bench: Bench) -> None:
+    """Read once."""
+    bench.pull()
+
+
+def pull_in_vain(bench: Bench, _status: int) -> None:
+    """Read until it is more than a vendor's bad moment."""
+    for _ in range(LASTING):
+        bench.pull()
+        bench.wait(HOUR)
+
+
+def said_of_reading(bench: Bench, _status: int) -> Reason:
+    """Why it fails, as the integration shows it."""
+    row = bench.integration()
+    stopped = row["status"] == "error"
+    return (row["status_code"], row["status_text"]) if stopped else (row["sync_code"], row["sync_text"])

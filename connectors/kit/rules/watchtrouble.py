@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 from connectors.kit.bench import Bench
 from connectors.kit.rule import ALERTS, MEASURES, WATCHES, Finding, Rule, Tier
-from connectors.kit.rules.trouble import HOUR, OUTAGE, Reason, Work
+from connectors.kit.rules.trouble import HOUR, LASTING, OUTAGE, Work, passes, pull, pull_in_vain, said_of_reading
 from connectors.kit.watchreading import amiss, going_amiss, points_amiss
-
-LASTING = 4
-"""Readings that fail until it is more than a vendor's bad moment."""
 
 TURNS = ("fire", "recover")
 
@@ -23,34 +20,14 @@ def _arises(bench: Bench, number: int) -> None:
     bench.hear()
 
 
-def _piles_up(bench: Bench) -> None:
-    """It does so by itself, while time passes."""
-
-
-def _do(bench: Bench) -> None:
-    bench.pull()
-
-
-def _fail(bench: Bench, _status: int) -> None:
-    for _ in range(LASTING):
-        bench.pull()
-        bench.wait(HOUR)
-
-
-def _reason(bench: Bench, _status: int) -> Reason:
-    row = bench.integration()
-    stopped = row["status"] == "error"
-    return (row["status_code"], row["status_text"]) if stopped else (row["sync_code"], row["sync_text"])
-
-
 WATCHING = Work(
     word="a reading",
     doing="reading",
     arises=_arises,
-    piles_up=_piles_up,
-    do=_do,
-    fail=_fail,
-    reason=_reason,
+    piles_up=passes,
+    do=pull,
+    fail=pull_in_vain,
+    reason=said_of_reading,
     whole=amiss,
     heard=OUTAGE,
     pause=lambda bench: bench.watch.pause,

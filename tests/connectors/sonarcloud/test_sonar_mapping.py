@@ -106,9 +106,9 @@ def test_times_have_an_offset_without_a_colon() -> None:
 
 
 def test_the_gates_history_is_that_of_a_metric() -> None:
-    told = {"metric": "alert_status", "history": [{"date": f"2026-04-1{day}T10:00:00+0000"} for day in range(3)]}
-    for entry, value in zip(told["history"], ["OK", "ERROR", None], strict=True):
-        entry |= {} if value is None else {"value": value}  # type: ignore[operator]
+    values: list[dict[str, str]] = [{"value": "OK"}, {"value": "ERROR"}, {}]
+    history = [{"date": f"2026-04-1{day}T10:00:00+0000", **value} for day, value in enumerate(values)]
+    told = {"metric": "alert_status", "history": history}
     found = list(gates_since(PLACE, [msgspec.convert(told, History)]))
     assert [(gate.status, gate.at.day) for gate in found] == [(GateStatus.PASSED, 10), (GateStatus.FAILED, 11)]
 
